@@ -1,0 +1,254 @@
+#include "base/file.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#define READ_CHUNK (64 * 1024)
+#define LOCK_POLL_MS 20
+
+int file_read(const char *path, struct buf *out, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, "open '%s'", path);
+	for (;;) {
+		size_t want = out->max - out->len < READ_CHUNK ? out->max - out->len : READ_CHUNK;
+		char extra;
+		ssize_t n = want ? read(fd, buf_room(out, want), want) : read(fd, &extra, 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "read '%s'", path);
+		if (n == 0)
+			return 0;
+		if (!want)
+			return err_set(err, PYRO_E_LIMIT, "read '%s': larger than %zu bytes", path,
+				       out->max);
+		buf_grew(out, (size_t)n);
+	}
+}
+
+int file_write_all(int fd, const void *data, size_t len, struct pyro_error *err)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EAGAIN) {
+			struct pollfd pfd = {.fd = fd, .events = POLLOUT};
+
+			(void)poll(&pfd, 1, -1);
+			continue;
+		}
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(err, errno, "write");
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	if (!slash)
+		return mem_strdup(".");
+	return slash == path ? mem_strdup("/") : mem_strndup(path, (size_t)(slash - path));
+}
+
+int file_sync_dir(const char *path, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return err_sys(err, errno, "sync directory '%s'", path);
+	return 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
+		      struct pyro_error *err)
+{
+	AUTO_FREE char *temp = mem_printf("%s.XXXXXX", path);
+	AUTO_FREE char *parent = parent_of(path);
+	AUTO_FD int fd = mkostemp(temp, O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, "create '%s'", temp);
+	if (file_write_all(fd, data, len, err) < 0) {
+		(void)unlink(temp);
+		return err_wrap(err, "'%s'", path);
+	}
+	if (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temp, path) < 0) {
+		int saved = errno;
+
+		(void)unlink(temp);
+		return err_sys(err, saved, "replace '%s'", path);
+	}
+	return file_sync_dir(parent, err);
+}
+
+/* The part [from, to) of a sparse file that holds data. */
+static int copy_extent(int in, int out, off_t from, off_t to)
+{
+	while (from < to) {
+		off_t at = from;
+		ssize_t n = copy_file_range(in, &from, out, &at, (size_t)(to - from), 0);
+
+		if (n < 0 && errno != EINTR)
+			return -1;
+		if (n == 0)
+			break;
+	}
+	return 0;
+}
+
+static int copy_data(int in, int out, off_t size)
+{
+	off_t data = 0;
+
+	if (ioctl(out, FICLONE, in) == 0)
+		return 0;
+	if (ftruncate(out, size) < 0)
+		return -1;
+	while (data < size) {
+		off_t hole;
+
+		data = lseek(in, data, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO ? 0 : -1;
+		hole = lseek(in, data, SEEK_HOLE);
+		if (hole < 0 || copy_extent(in, out, data, hole) < 0)
+			return -1;
+		data = hole;
+	}
+	return 0;
+}
+
+int file_copy(const char *from, const char *to, mode_t mode, struct pyro_error *err)
+{
+	AUTO_FD int in = open(from, O_RDONLY | O_CLOEXEC);
+	AUTO_FD int out = -1;
+	struct stat st;
+
+	if (in < 0 || fstat(in, &st) < 0)
+		return err_sys(err, errno, "open '%s'", from);
+	out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (out < 0)
+		return err_sys(err, errno, "create '%s'", to);
+	if (copy_data(in, out, st.st_size) < 0) {
+		int saved = errno;
+
+		(void)unlink(to);
+		return err_sys(err, saved, "copy '%s' to '%s'", from, to);
+	}
+	return 0;
+}
+
+bool file_exists(const char *path)
+{
+	return access(path, F_OK) == 0;
+}
+
+int dir_make(const char *path, mode_t mode, struct pyro_error *err)
+{
+	AUTO_FREE char *copy = mem_strdup(path);
+
+	for (char *p = copy + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+			return err_sys(err, errno, "create directory '%s'", copy);
+		*p = '/';
+	}
+	if (mkdir(copy, mode) < 0 && errno != EEXIST)
+		return err_sys(err, errno, "create directory '%s'", copy);
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)ftw;
+	if (type == FTW_DP || type == FTW_DNR)
+		return rmdir(path) < 0 && errno != ENOENT ? -1 : 0;
+	return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+}
+
+int dir_remove(const char *path, struct pyro_error *err)
+{
+	if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "remove '%s'", path);
+	return 0;
+}
+
+static __thread int64_t disk_bytes_sum; /* nftw has no context argument */
+
+static int add_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)path;
+	(void)ftw;
+	if (type != FTW_NS)
+		disk_bytes_sum += (int64_t)st->st_blocks * 512;
+	return 0;
+}
+
+int64_t dir_disk_bytes(const char *path)
+{
+	disk_bytes_sum = 0;
+	(void)nftw(path, add_entry, 32, FTW_PHYS | FTW_MOUNT);
+	return disk_bytes_sum;
+}
+
+int64_t dir_free_bytes(const char *path)
+{
+	struct statvfs fs;
+
+	if (statvfs(path, &fs) < 0)
+		return -1;
+	return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+}
+
+int file_lock(const char *path, int64_t deadline, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(err, errno, "open lock '%s'", path);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_sys(err, errno, "lock '%s'", path);
+		if (deadline_left(deadline) == 0)
+			return err_set(err, PYRO_E_BUSY, "'%s' is locked by another process", path);
+		(void)poll(NULL, 0, LOCK_POLL_MS);
+	}
+	return TAKE_FD(fd);
+}
+
+bool file_is_locked(const char *path)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+}

@@ -1,0 +1,306 @@
+#include "base/proc.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAX_CHILD_FDS 32
+#define STDERR_KEPT (64 * 1024)
+
+static void add_owned(struct argv *a, char *s)
+{
+	a->v = mem_resize(a->v, a->n + 2, sizeof(*a->v));
+	a->v[a->n++] = s;
+	a->v[a->n] = NULL;
+}
+
+void argv_add(struct argv *a, ...)
+{
+	const char *s;
+	va_list ap;
+
+	va_start(ap, a);
+	while ((s = va_arg(ap, const char *)))
+		add_owned(a, mem_strdup(s));
+	va_end(ap);
+}
+
+void argv_addf(struct argv *a, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_owned(a, mem_vprintf(fmt, ap));
+	va_end(ap);
+}
+
+void argv_done(struct argv *a)
+{
+	strv_free(a->v);
+	*a = (struct argv)ARGV_INIT;
+}
+
+char *proc_find(const char *name)
+{
+	const char *path = getenv("PATH");
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) == 0 ? mem_strdup(name) : NULL;
+	if (!path || !*path)
+		path = "/usr/local/bin:/usr/bin:/bin";
+	while (*path) {
+		size_t n = strcspn(path, ":");
+		char *full = mem_printf("%.*s/%s", (int)n, path, name);
+
+		if (n && access(full, X_OK) == 0)
+			return full;
+		free(full);
+		path += n + (path[n] == ':');
+	}
+	/* Administration tools (mke2fs, debugfs) are not in an ordinary user's PATH on Debian. */
+	for (size_t i = 0; i < 2; i++) {
+		char *full = mem_printf("%s/%s", i ? "/sbin" : "/usr/sbin", name);
+
+		if (access(full, X_OK) == 0)
+			return full;
+		free(full);
+	}
+	return NULL;
+}
+
+/* In the child: the wanted descriptors in their places, by way of numbers above all of them. */
+static int place_fds(const struct proc_options *opt, int null_fd)
+{
+	int high[MAX_CHILD_FDS];
+
+	for (int i = 0; i < 3; i++)
+		if (dup3(null_fd, i, 0) < 0 && errno != EINVAL)
+			return -1;
+	for (size_t i = 0; i < opt->n_fds; i++)
+		if (dup2(high[i] = fcntl(opt->fds[i].fd, F_DUPFD_CLOEXEC, 512), opt->fds[i].as) < 0)
+			return -1;
+	return 0;
+}
+
+static void child_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Runs in the child between fork and exec; returns errno of what failed. */
+static int child_exec(const char *program, char *const *argv, const struct proc_options *opt,
+		      int null_fd, pid_t parent)
+{
+	extern char **environ;
+
+	if (opt->new_session)
+		(void)setsid();
+	if (opt->die_with_parent) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(127);
+	}
+	for (size_t i = 0; i < opt->n_limits; i++) {
+		struct rlimit limit = {opt->limits[i].value, opt->limits[i].value};
+
+		if (setrlimit((__rlimit_resource_t)opt->limits[i].resource, &limit) < 0)
+			return errno;
+	}
+	if (opt->cwd && chdir(opt->cwd) < 0)
+		return errno;
+	if (place_fds(opt, null_fd) < 0)
+		return errno;
+	child_signals();
+	execve(program, argv, opt->env ? opt->env : environ);
+	return errno;
+}
+
+pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct pyro_error *err)
+{
+	AUTO_FREE char *program = proc_find(a->v[0]);
+	AUTO_FD int null_fd = -1, status_r = -1, status_w = -1;
+	int status[2], failure = 0;
+	pid_t parent = getpid(), pid;
+
+	assert(opt->n_fds <= MAX_CHILD_FDS);
+	if (!program)
+		return err_set(err, PYRO_E_MISSING_DEPENDENCY, "'%s' is not installed", a->v[0]);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0 || pipe2(status, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "start '%s'", a->v[0]);
+	status_r = status[0];
+	status_w = status[1];
+	pid = fork();
+	if (pid < 0)
+		return err_sys(err, errno, "start '%s'", a->v[0]);
+	if (pid == 0) {
+		int high = fcntl(status_w, F_DUPFD_CLOEXEC, 600);
+
+		failure = child_exec(program, a->v, opt, null_fd, parent);
+		(void)!write(high, &failure, sizeof(failure));
+		_exit(127);
+	}
+	fd_close(&status_w);
+	/* Nothing to read means that exec closed the pipe: the program runs. */
+	if (read(status_r, &failure, sizeof(failure)) == (ssize_t)sizeof(failure)) {
+		(void)waitpid(pid, NULL, 0);
+		return err_sys(err, failure, "start '%s'", program);
+	}
+	return pid;
+}
+
+int proc_exit_code(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+void proc_kill(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	(void)kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* Moves what fd has into b (dropping what b refuses); false at the end of the stream. */
+static bool drain(int fd, struct buf *b)
+{
+	char chunk[4096];
+	ssize_t n = read(fd, chunk, sizeof(chunk));
+
+	if (n > 0 && b)
+		buf_append(b, chunk, (size_t)n);
+	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+}
+
+/* Reads both pipes until both ended or the deadline passed (then -1). */
+static int collect(int out_fd, int err_fd, const struct proc_options *opt)
+{
+	struct pollfd p[2] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}};
+
+	while (p[0].fd >= 0 || p[1].fd >= 0) {
+		int n = poll(p, 2, deadline_left(opt->deadline));
+
+		if (n == 0)
+			return -1;
+		for (int i = 0; n > 0 && i < 2; i++)
+			if (p[i].fd >= 0 && p[i].revents &&
+			    !drain(p[i].fd, i ? opt->errout : opt->out))
+				p[i].fd = -1;
+	}
+	return 0;
+}
+
+/* Reaps pid: 0 with *ret_status, or -1 if it still ran at the deadline. */
+static int await_exit(pid_t pid, int64_t deadline, int *ret_status)
+{
+	AUTO_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (poll(&p, 1, deadline_left(deadline)) < 0 && errno == EINTR)
+		;
+	return waitpid(pid, ret_status, WNOHANG) == pid ? 0 : -1;
+}
+
+int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_error *err)
+{
+	AUTO_FD int out_r = -1, out_w = -1, err_r = -1, err_w = -1;
+	struct proc_options with = *opt;
+	struct proc_fd fds[MAX_CHILD_FDS];
+	int p[2], q[2], status = 0;
+	pid_t pid;
+
+	assert(opt->n_fds + 2 <= MAX_CHILD_FDS && opt->deadline);
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "create a pipe");
+	out_r = p[0];
+	out_w = p[1];
+	if (pipe2(q, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "create a pipe");
+	err_r = q[0];
+	err_w = q[1];
+	fds[0] = (struct proc_fd){out_w, STDOUT_FILENO};
+	fds[1] = (struct proc_fd){err_w, STDERR_FILENO};
+	for (size_t i = 0; i < opt->n_fds; i++)
+		fds[i + 2] = opt->fds[i];
+	with.fds = fds;
+	with.n_fds = opt->n_fds + 2;
+	pid = proc_spawn(a, &with, err);
+	if (pid < 0)
+		return -1;
+	fd_close(&out_w);
+	fd_close(&err_w);
+	if (collect(out_r, err_r, opt) < 0 || await_exit(pid, opt->deadline, &status) < 0) {
+		proc_kill(pid);
+		return err_set(err, PYRO_E_TIMEOUT, "'%s' did not end in time", a->v[0]);
+	}
+	return proc_exit_code(status);
+}
+
+/* The last line of text that is not empty. */
+static char *last_line(const char *text)
+{
+	size_t end = strlen(text), start;
+
+	while (end && (text[end - 1] == '\n' || text[end - 1] == ' '))
+		end--;
+	start = end;
+	while (start && text[start - 1] != '\n')
+		start--;
+	return mem_strndup(text + start, end - start);
+}
+
+int proc_check(const struct argv *a, const struct proc_options *opt, struct pyro_error *err)
+{
+	AUTO_BUF struct buf own = BUF_INIT(STDERR_KEPT);
+	AUTO_FREE char *line = NULL;
+	struct proc_options with = *opt;
+	int code;
+
+	if (!with.errout)
+		with.errout = &own;
+	code = proc_run(a, &with, err);
+	if (code <= 0)
+		return code;
+	line = last_line(buf_text(with.errout));
+	return err_set(err, PYRO_E_SYSTEM, "'%s' ended with status %d%s%s", a->v[0], code,
+		       *line ? ": " : "", line);
+}
+
+uint64_t proc_start_time(pid_t pid)
+{
+	AUTO_BUF struct buf b = BUF_INIT(4096);
+	AUTO_FREE char *path = mem_printf("/proc/%d/stat", (int)pid);
+	unsigned long long ticks = 0;
+	const char *p;
+
+	if (file_read(path, &b, NULL) < 0)
+		return 0;
+	p = strrchr(buf_text(&b), ')'); /* the name before it may hold anything */
+	if (!p || sscanf(p + 1,
+			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
+			 "%*d %*d %llu",
+			 &ticks) != 1)
+		return 0;
+	return ticks;
+}
