@@ -48,7 +48,7 @@ struct proc_limit {
 };
 
 struct proc_options {
-	const char *const *env;    /* NULL: this process's environment */
+	char *const *env;          /* NULL: this process's environment */
 	const char *cwd;           /* NULL: this process's */
 	const struct proc_fd *fds; /* 0, 1 and 2 not named here are /dev/null */
 	size_t n_fds;
