@@ -49,6 +49,7 @@ static void settle(char *text, size_t size)
 	utf8_clean_line(text);
 }
 
+PRINTF(3, 0)
 static void fill(struct pyro_error *err, enum pyro_code code, const char *fmt, va_list ap)
 {
 	err->code = code;
