@@ -1,0 +1,73 @@
+# The front door. `make` builds; `make demo` and `make test` also install what is missing.
+# Everything that is compiled is described in meson.build; this file only names the ways in.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+SOURCES = $(shell git ls-files '*.c' '*.h')
+NINJA = ninja -C
+
+.PHONY: all deps deps-test deps-lint demo test check asan lint format gen bench fuzz install clean
+
+all: $(BUILD)/build.ninja
+	@$(NINJA) $(BUILD)
+	@ln -sfn $(BUILD)/src/cli/pyro pyro
+
+$(BUILD)/build.ninja:
+	@tools/deps check build
+	meson setup $(BUILD) $(MESONFLAGS)
+
+# Dependencies: tools/packages is the list. Instant when nothing is missing.
+deps:
+	@tools/deps install build run
+deps-test:
+	@tools/deps install build run test
+deps-lint:
+	@tools/deps install build run test lint
+
+# From a fresh machine to the first command in a virtual machine; its output is the last line.
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@./pyro env pull debian:12
+	@version=$$(./pyro run debian:12 -- git --version) && echo "$$version"
+
+# Every test there is; the last line is the sum.
+test: deps-test
+	@$(MAKE) --no-print-directory all
+	@tools/run-tests --build $(BUILD) all
+
+# The tests that need no virtual machine, in under a minute.
+check: all
+	@tools/run-tests --build $(BUILD) check
+
+# Tests under the address and undefined-behaviour sanitizers.
+asan: build-asan/build.ninja
+	@$(NINJA) build-asan
+	@tools/run-tests --build build-asan --label asan asan
+build-asan/build.ninja:
+	@tools/deps check build
+	meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false
+
+lint: deps-lint
+	@tools/lint
+
+format:
+	clang-format -i $(SOURCES)
+
+# Rewrites what is derived from the rows in ops/ and from tools/packages.
+gen: all
+	@tools/gen-all $(BUILD)
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@bench/run
+
+fuzz: deps-lint
+	@tools/fuzz
+
+install: all
+	meson configure $(BUILD) -Dprefix=$(PREFIX)
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD)
+
+clean:
+	rm -rf build build-asan build-gcc build-clang build-fuzz pyro
