@@ -50,20 +50,28 @@ struct pyro_error;
 
 #define OP(op, cli, mcp, rec, hints, title, summary, usage) struct pyro_##op##_args {
 #define IN(op, field, kind, flags, metavar, def, min, max, text) PYRO_IN_##kind(field)
+#define EXAMPLE(op, command, text)
+#define NEXT(op, text)
 #define END(op) };
 #include "ops/ops.def"
 #undef OP
 #undef IN
+#undef EXAMPLE
+#undef NEXT
 #undef END
 
 #define OP(op, cli, mcp, rec, hints, title, summary, usage)                                        \
 	int pyro_##op(struct pyro *, const struct pyro_##op##_args *, struct pyro_##rec *ret,      \
 		      struct pyro_error *err);
 #define IN(op, field, kind, flags, metavar, def, min, max, text)
+#define EXAMPLE(op, command, text)
+#define NEXT(op, text)
 #define END(op)
 #include "ops/ops.def"
 #undef OP
 #undef IN
+#undef EXAMPLE
+#undef NEXT
 #undef END
 /* clang-format on */
 

@@ -1,0 +1,177 @@
+#include "ops/ops.h"
+
+#include "base/err.h"
+#include "base/parse.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+#define AT(rec, field) offsetof(struct pyro_##rec, field)
+
+#define REC(rec, text) static const struct rec_field fields_##rec[] = {
+#define FLD(rec, field, kind, flags, text) \
+	{#field, KIND_##kind, flags, AT(rec, field), 0, NULL, text},
+#define FLD_REC(rec, field, of, flags, text) \
+	{#field, KIND_REC, flags, AT(rec, field), AT(rec, has_##field), &ops_records[REC_##of], text},
+#define FLD_LIST(rec, field, of, text) \
+	{#field, KIND_LIST, 0, AT(rec, field), AT(rec, field##_count), &ops_records[REC_##of], text},
+#define END_REC(rec) {0}};
+#include "ops/records.def"
+#undef REC
+#undef FLD
+#undef FLD_REC
+#undef FLD_LIST
+#undef END_REC
+
+const struct rec_row ops_records[REC_COUNT] = {
+#define REC(rec, text) [REC_##rec] = {#rec, text, sizeof(struct pyro_##rec), fields_##rec},
+#define FLD(...)
+#define FLD_REC(...)
+#define FLD_LIST(...)
+#define END_REC(...)
+#include "ops/records.def"
+#undef REC
+#undef FLD
+#undef FLD_REC
+#undef FLD_LIST
+#undef END_REC
+};
+
+#define OP(op, ...) static const struct op_input inputs_##op[] = {
+#define IN(op, field, kind, flags, metavar, def, min, max, text) \
+	{#field, KIND_##kind, flags, metavar, def, min, max, text, AT(op##_args, field)},
+#define EXAMPLE(...)
+#define NEXT(...)
+#define END(op) {0}};
+#include "ops/ops.def"
+#undef OP
+#undef IN
+#undef EXAMPLE
+#undef NEXT
+#undef END
+
+#define OP(op, ...) static const struct op_example examples_##op[] = {
+#define IN(...)
+#define EXAMPLE(op, command, text) {command, text},
+#define NEXT(...)
+#define END(op) {0}};
+#include "ops/ops.def"
+#undef OP
+#undef EXAMPLE
+#undef NEXT
+#undef END
+
+#define OP(...)
+#define EXAMPLE(...)
+#define NEXT(op, text) static const char next_##op[] = text;
+#define END(op)
+#include "ops/ops.def"
+#undef OP
+#undef EXAMPLE
+#undef NEXT
+#undef END
+
+const struct op_row ops_rows[OP_COUNT] = {
+#define OP(op, cli, mcp, rec, hints, title, summary, usage) \
+	[OP_##op] = {#op, cli, mcp, &ops_records[REC_##rec], hints, title, summary, usage, \
+		     sizeof(struct pyro_##op##_args), inputs_##op, examples_##op, next_##op},
+#define EXAMPLE(...)
+#define NEXT(...)
+#define END(op)
+#include "ops/ops.def"
+#undef OP
+#undef IN
+#undef EXAMPLE
+#undef NEXT
+#undef END
+
+};
+
+const struct op_group ops_groups[] = {
+#define GROUP(words, text) {words, text},
+#include "ops/groups.def"
+#undef GROUP
+	{0},
+};
+/* clang-format on */
+
+const struct op_row *ops_by_mcp(const char *name)
+{
+	for (int i = 0; i < OP_COUNT; i++)
+		if (ops_rows[i].mcp && strcmp(ops_rows[i].mcp, name) == 0)
+			return &ops_rows[i];
+	return NULL;
+}
+
+const struct op_input *ops_input(const struct op_row *op, const char *name)
+{
+	for (const struct op_input *in = op->inputs; in->name; in++)
+		if (strcmp(in->name, name) == 0)
+			return in;
+	return NULL;
+}
+
+void ops_input_label(const struct op_input *in, enum ops_naming naming, char label[OPS_LABEL_MAX])
+{
+	if (naming == NAMING_CLI && in->flags & (POS | REST)) {
+		(void)snprintf(label, OPS_LABEL_MAX, "%s", in->metavar);
+		return;
+	}
+	(void)snprintf(label, OPS_LABEL_MAX, "%s%s",
+		       naming == NAMING_JSON  ? "arguments."
+		       : naming == NAMING_CLI ? "--"
+					      : "",
+		       in->name);
+	if (naming == NAMING_CLI)
+		for (char *c = label; *c; c++)
+			if (*c == '_')
+				*c = '-';
+}
+
+/* An integer, or a pointer of whatever type, that is zero. */
+static bool is_absent(const struct op_input *in, const char *field)
+{
+	static const char zero[sizeof(int64_t) > sizeof(void *) ? sizeof(int64_t) : sizeof(void *)];
+
+	return memcmp(field, zero, in->kind == KIND_INT ? sizeof(int64_t) : sizeof(void *)) == 0;
+}
+
+static int settle_input(const struct op_input *in, char *field, struct pyro_error *err)
+{
+	int64_t value;
+
+	if (in->kind == KIND_BOOL)
+		return 0;
+	if (is_absent(in, field)) {
+		if (in->flags & REQUIRED)
+			return err_set(err, PYRO_E_INVALID, "%s is missing", in->name);
+		if (!in->def)
+			return 0;
+		if (in->kind == KIND_STR)
+			memcpy(field, &in->def, sizeof(in->def));
+		else if (in->kind == KIND_INT && parse_int(in->def, in->min, in->max, &value))
+			memcpy(field, &value, sizeof(value));
+	}
+	if (in->kind != KIND_INT)
+		return 0;
+	memcpy(&value, field, sizeof(value));
+	if (value < in->min || value > in->max)
+		return err_set(err, PYRO_E_INVALID, "%s: %lld is outside %lld to %lld", in->name,
+			       (long long)value, (long long)in->min, (long long)in->max);
+	return 0;
+}
+
+int ops_apply_defaults(enum op_id id, const void *given, void *ret, struct pyro_error *err)
+{
+	const struct op_row *op = &ops_rows[id];
+
+	if (given)
+		memcpy(ret, given, op->args_size);
+	else
+		memset(ret, 0, op->args_size);
+	for (const struct op_input *in = op->inputs; in->name; in++)
+		if (settle_input(in, (char *)ret + in->offset, err) < 0)
+			return -1;
+	return 0;
+}

@@ -1,0 +1,113 @@
+#include "ops/schema.h"
+
+#include "base/parse.h"
+
+static json_t *text_list(void)
+{
+	return json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "string");
+}
+
+/* One text for a shell, or an argument vector. */
+static json_t *command(void)
+{
+	json_t *vector = text_list();
+
+	json_object_set_new(vector, "minItems", json_integer(1));
+	return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "string", vector);
+}
+
+static json_t *integer(const struct op_input *in)
+{
+	json_t *schema = json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum",
+				   (json_int_t)in->min, "maximum", (json_int_t)in->max);
+	int64_t def;
+
+	if (in->def && parse_int(in->def, in->min, in->max, &def))
+		json_object_set_new(schema, "default", json_integer(def));
+	return schema;
+}
+
+static json_t *input(const struct op_input *in)
+{
+	json_t *schema;
+
+	switch (in->kind) {
+	case KIND_INT:
+		schema = integer(in);
+		break;
+	case KIND_BOOL:
+		schema = json_pack("{s:s, s:b}", "type", "boolean", "default", 0);
+		break;
+	case KIND_CMD:
+		schema = command();
+		break;
+	default:
+		schema = json_pack("{s:s}", "type", "string");
+		if (in->def)
+			json_object_set_new(schema, "default", json_string(in->def));
+		break;
+	}
+	json_object_set_new(schema, "description", json_string(in->text));
+	return schema;
+}
+
+json_t *schema_input(const struct op_row *op)
+{
+	json_t *properties = json_object(), *required = json_array();
+
+	for (const struct op_input *in = op->inputs; in->name; in++) {
+		if (in->flags & CLI_ONLY)
+			continue;
+		json_object_set_new(properties, in->name, input(in));
+		if (in->flags & REQUIRED)
+			json_array_append_new(required, json_string(in->name));
+	}
+	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties,
+			 "required", required, "additionalProperties", 0);
+}
+
+static json_t *scalar(const char *type, unsigned flags)
+{
+	if (flags & NULLABLE)
+		return json_pack("{s:[s, s]}", "type", type, "null");
+	return json_pack("{s:s}", "type", type);
+}
+
+static json_t *field(const struct rec_field *f)
+{
+	switch (f->kind) {
+	case KIND_STR:
+		return scalar("string", f->flags);
+	case KIND_BOOL:
+		return scalar("boolean", f->flags);
+	case KIND_INT:
+		return scalar("integer", f->flags);
+	case KIND_NUM:
+		return scalar("number", f->flags);
+	case KIND_STRV:
+		return text_list();
+	case KIND_CMD:
+		return command();
+	case KIND_REC:
+		return schema_output(f->of);
+	case KIND_LIST:
+		return json_pack("{s:s, s:o}", "type", "array", "items", schema_output(f->of));
+	}
+	return NULL;
+}
+
+json_t *schema_output(const struct rec_row *rec)
+{
+	json_t *properties = json_object(), *required = json_array();
+
+	for (const struct rec_field *f = rec->fields; f->name; f++) {
+		json_t *schema = field(f);
+
+		json_object_set_new(schema, "description", json_string(f->text));
+		json_object_set_new(properties, f->name, schema);
+		if (f->kind != KIND_REC || !(f->flags & NULLABLE))
+			json_array_append_new(required, json_string(f->name));
+	}
+	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties,
+			 "required", required, "additionalProperties", 0);
+}

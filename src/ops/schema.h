@@ -1,0 +1,15 @@
+/*
+ * JSON Schema (draft 2020-12, as MCP has it) of what an operation takes and returns.
+ */
+#ifndef OPS_SCHEMA_H
+#define OPS_SCHEMA_H
+
+#include "ops/ops.h"
+
+#include <jansson.h>
+
+/* A new object each. Inputs that are CLI_ONLY are left out. */
+json_t *schema_input(const struct op_row *op);
+json_t *schema_output(const struct rec_row *rec);
+
+#endif

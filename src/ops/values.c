@@ -1,0 +1,287 @@
+#include "ops/values.h"
+
+#include "base/err.h"
+#include "base/parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* clang-format off */
+#define REC(rec, text) \
+	void pyro_##rec##_done(struct pyro_##rec *r) { values_done(&ops_records[REC_##rec], r); }
+#define FLD(...)
+#define FLD_REC(...)
+#define FLD_LIST(...)
+#define END_REC(...)
+#include "ops/records.def"
+#undef REC
+/* clang-format on */
+
+static const char *type_name(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return "object";
+	case JSON_ARRAY:
+		return "list";
+	case JSON_STRING:
+		return "string";
+	case JSON_INTEGER:
+		return "integer";
+	case JSON_REAL:
+		return "number";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "boolean";
+	case JSON_NULL:
+		break;
+	}
+	return "null";
+}
+
+static int wrong_type(const char *label, const char *expected, const json_t *value,
+		      struct pyro_error *err)
+{
+	return err_set(err, PYRO_E_INVALID, "%s: expected %s, got %s", label, expected,
+		       type_name(value));
+}
+
+/* C strings end at a NUL, so a text that holds one would change its meaning on the way. */
+static int decode_text(const json_t *value, const char *label, const char **ret,
+		       struct pyro_error *err)
+{
+	const char *text = json_string_value(value);
+
+	if (strlen(text) != json_string_length(value))
+		return err_set(err, PYRO_E_INVALID, "%s: contains a NUL character", label);
+	*ret = text;
+	return 0;
+}
+
+static int decode_str(const json_t *value, const char *label, void *field, struct pyro_error *err)
+{
+	if (!json_is_string(value))
+		return wrong_type(label, "a string", value, err);
+	return decode_text(value, label, field, err);
+}
+
+static int decode_bool(const json_t *value, const char *label, void *field, struct pyro_error *err)
+{
+	if (!json_is_boolean(value))
+		return wrong_type(label, "a boolean", value, err);
+	*(bool *)field = json_is_true(value);
+	return 0;
+}
+
+static int decode_int(const struct op_input *in, const json_t *value, const char *label,
+		      void *field, struct pyro_error *err)
+{
+	int64_t n = json_integer_value(value);
+
+	if (!json_is_integer(value))
+		return wrong_type(label, "an integer", value, err);
+	if (n < in->min || n > in->max)
+		return err_set(err, PYRO_E_INVALID, "%s: %lld is outside %lld to %lld", label,
+			       (long long)n, (long long)in->min, (long long)in->max);
+	memcpy(field, &n, sizeof(n));
+	return 0;
+}
+
+static int decode_cmd(const json_t *value, const char *label, void *field, struct pyro_error *err)
+{
+	size_t n = json_is_string(value) ? 1 : json_array_size(value);
+	const char **words;
+
+	if (!json_is_string(value) && !json_is_array(value))
+		return wrong_type(label, "a string or a list of strings", value, err);
+	if (n == 0)
+		return err_set(err, PYRO_E_INVALID, "%s: the command has no words", label);
+	words = mem_zalloc(n + 1, sizeof(*words));
+	*(const char ***)field = words;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *word = json_is_string(value) ? value : json_array_get(value, i);
+
+		if (!json_is_string(word))
+			return wrong_type(label, "a list of strings", word, err);
+		if (decode_text(word, label, &words[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int decode_input(const struct op_input *in, const json_t *value, enum ops_naming naming,
+			void *field, struct pyro_error *err)
+{
+	char label[OPS_LABEL_MAX];
+
+	ops_input_label(in, naming, label);
+	if (!value || json_is_null(value))
+		return in->flags & REQUIRED ? err_set(err, PYRO_E_INVALID, "%s is missing", label)
+					    : 0;
+	switch (in->kind) {
+	case KIND_STR:
+		return decode_str(value, label, field, err);
+	case KIND_BOOL:
+		return decode_bool(value, label, field, err);
+	case KIND_INT:
+		return decode_int(in, value, label, field, err);
+	case KIND_CMD:
+		return decode_cmd(value, label, field, err);
+	default:
+		return err_set(err, PYRO_E_INVALID, "%s: not an input", label);
+	}
+}
+
+static int unknown_key(const struct op_row *op, const char *key, struct pyro_error *err)
+{
+	const char *names[64] = {NULL};
+	const char *nearest;
+	size_t n = 0;
+
+	for (const struct op_input *in = op->inputs; in->name && n + 1 < ARRAY_SIZE(names); in++)
+		names[n++] = in->name;
+	nearest = parse_nearest(key, names);
+	(void)err_set(err, PYRO_E_INVALID, "arguments.%s: there is no such argument", key);
+	if (nearest)
+		(void)err_hint(err, "did you mean '%s'?", nearest);
+	return -1;
+}
+
+int values_decode(const struct op_row *op, const json_t *object, enum ops_naming naming, void *args,
+		  struct pyro_error *err)
+{
+	/* jansson's iterators want an object they could change. */
+	json_t *iterable = (json_t *)(uintptr_t)object;
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(object))
+		return err_set(err, PYRO_E_INVALID, "arguments: expected an object");
+	json_object_foreach(iterable, key,
+			    value) if (!ops_input(op, key)) return unknown_key(op, key, err);
+	for (const struct op_input *in = op->inputs; in->name; in++)
+		if (decode_input(in, json_object_get(object, in->name), naming,
+				 (char *)args + in->offset, err) < 0)
+			return -1;
+	return 0;
+}
+
+void values_args_done(const struct op_row *op, void *args)
+{
+	for (const struct op_input *in = op->inputs; in->name; in++)
+		if (in->kind == KIND_CMD)
+			free(*(void **)((char *)args + in->offset));
+	memset(args, 0, op->args_size);
+}
+
+static json_t *encode_strv(char *const *v, bool is_command)
+{
+	json_t *list;
+
+	if (is_command && v && v[0] && !v[1])
+		return json_string(v[0]);
+	list = json_array();
+	for (; v && *v; v++)
+		json_array_append_new(list, json_string(*v));
+	return list;
+}
+
+static json_t *encode_list(const struct rec_field *f, const char *record)
+{
+	const char *items = *(const char *const *)(record + f->offset);
+	size_t count = *(const size_t *)(record + f->side);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, values_encode(f->of, items + i * f->of->size));
+	return list;
+}
+
+/* NULL: the field is left out. */
+static json_t *encode_field(const struct rec_field *f, const char *record)
+{
+	const void *at = record + f->offset;
+
+	switch (f->kind) {
+	case KIND_STR: {
+		const char *text = *(const char *const *)at;
+
+		if (text)
+			return json_string(text);
+		return f->flags & NULLABLE ? json_null() : json_string("");
+	}
+	case KIND_BOOL:
+		return json_boolean(*(const bool *)at);
+	case KIND_INT:
+		return *(const int64_t *)at == PYRO_NONE ? json_null()
+							 : json_integer(*(const int64_t *)at);
+	case KIND_NUM:
+		return *(const double *)at == (double)PYRO_NONE ? json_null()
+								: json_real(*(const double *)at);
+	case KIND_STRV:
+	case KIND_CMD:
+		return encode_strv(*(char *const *const *)at, f->kind == KIND_CMD);
+	case KIND_REC:
+		if (f->flags & NULLABLE && !*(const bool *)(record + f->side))
+			return NULL;
+		return values_encode(f->of, at);
+	case KIND_LIST:
+		return encode_list(f, record);
+	}
+	return NULL;
+}
+
+json_t *values_encode(const struct rec_row *rec, const void *record)
+{
+	json_t *object = json_object();
+
+	for (const struct rec_field *f = rec->fields; f->name; f++) {
+		json_t *value = encode_field(f, record);
+
+		if (value)
+			json_object_set_new(object, f->name, value);
+	}
+	return object;
+}
+
+static void free_field(const struct rec_field *f, char *record)
+{
+	void *at = record + f->offset;
+
+	switch (f->kind) {
+	case KIND_STR:
+		free(*(char **)at);
+		break;
+	case KIND_STRV:
+	case KIND_CMD:
+		strv_free(*(char ***)at);
+		break;
+	case KIND_REC:
+		values_done(f->of, at);
+		break;
+	case KIND_LIST: {
+		char *items = *(char **)at;
+
+		for (size_t i = 0; i < *(size_t *)(record + f->side); i++)
+			values_done(f->of, items + i * f->of->size);
+		free(items);
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+void values_done(const struct rec_row *rec, void *record)
+{
+	for (const struct rec_field *f = rec->fields; f->name; f++)
+		free_field(f, record);
+	memset(record, 0, rec->size);
+}
+
+json_t *values_encode_error(const struct pyro_error *error)
+{
+	return json_pack("{s:s, s:s, s:s, s:b}", "code", pyro_code_name(error->code), "message",
+			 error->message, "hint", error->hint, "retryable",
+			 pyro_code_retryable(error->code));
+}
