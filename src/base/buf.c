@@ -7,7 +7,7 @@
 
 void *buf_room(struct buf *b, size_t n)
 {
-	if (n > b->max || b->len > b->max - n) {
+	if (b->is_full || n > b->max || b->len > b->max - n) {
 		b->is_full = true;
 		return NULL;
 	}
@@ -16,7 +16,7 @@ void *buf_room(struct buf *b, size_t n)
 
 		if (want < b->len + n + 1)
 			want = b->len + n + 1;
-		if (want > b->max + 1)
+		if (want - 1 > b->max)
 			want = b->max + 1;
 		b->data = mem_resize(b->data, want, 1);
 		b->cap = want;

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -111,10 +111,13 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 /* The part [from, to) of a sparse file that holds data. */
 static int copy_extent(int in, int out, off_t from, off_t to)
 {
+	if (lseek(out, from, SEEK_SET) < 0)
+		return -1;
 	while (from < to) {
-		off_t at = from;
-		ssize_t n = copy_file_range(in, &from, out, &at, (size_t)(to - from), 0);
+		ssize_t n = copy_file_range(in, &from, out, NULL, (size_t)(to - from), 0);
 
+		if (n < 0 && errno == EXDEV) /* other kinds of file system cannot do it */
+			n = sendfile(out, in, &from, (size_t)(to - from));
 		if (n < 0 && errno != EINTR)
 			return -1;
 		if (n == 0)
@@ -173,18 +176,21 @@ bool file_exists(const char *path)
 int dir_make(const char *path, mode_t mode, struct pyro_error *err)
 {
 	AUTO_FREE char *copy = mem_strdup(path);
+	struct stat st;
 
-	for (char *p = copy + 1; *p; p++) {
-		if (*p != '/')
+	for (char *p = copy; *p; p++) {
+		if (*p != '/' || p == copy)
 			continue;
 		*p = '\0';
 		if (mkdir(copy, mode) < 0 && errno != EEXIST)
 			return err_sys(err, errno, "create directory '%s'", copy);
 		*p = '/';
 	}
-	if (mkdir(copy, mode) < 0 && errno != EEXIST)
-		return err_sys(err, errno, "create directory '%s'", copy);
-	return 0;
+	if (mkdir(copy, mode) == 0)
+		return 0;
+	if (errno == EEXIST && stat(copy, &st) == 0 && !S_ISDIR(st.st_mode))
+		errno = ENOTDIR;
+	return errno == EEXIST ? 0 : err_sys(err, errno, "create directory '%s'", copy);
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -230,25 +236,56 @@ int64_t dir_free_bytes(const char *path)
 	return (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
 }
 
-int file_lock(const char *path, int64_t deadline, struct pyro_error *err)
+/*
+ * Locks belong to the open file (F_OFD_…), as flock's do, but can be asked about without being
+ * taken for a moment, which would make somebody else's attempt fail.
+ */
+#define WHOLE_FILE                                      \
+	{                                               \
+		.l_type = F_WRLCK, .l_whence = SEEK_SET \
+	}
+
+/* Whether path still names the file that is open as fd: a lock file may go with its directory. */
+static bool is_same_file(int fd, const char *path)
+{
+	struct stat open_st, path_st;
+
+	return fstat(fd, &open_st) == 0 && stat(path, &path_st) == 0 &&
+	       open_st.st_ino == path_st.st_ino && open_st.st_dev == path_st.st_dev;
+}
+
+/* One attempt: the descriptor, -1 with err, or -2 if somebody else holds the lock. */
+static int try_lock(const char *path, struct pyro_error *err)
 {
 	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct flock lock = WHOLE_FILE;
 
 	if (fd < 0)
 		return err_sys(err, errno, "open lock '%s'", path);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES && errno != EINTR)
 			return err_sys(err, errno, "lock '%s'", path);
+		return -2;
+	}
+	return is_same_file(fd, path) ? TAKE_FD(fd) : -2;
+}
+
+int file_lock(const char *path, int64_t deadline, struct pyro_error *err)
+{
+	int fd;
+
+	while ((fd = try_lock(path, err)) == -2) {
 		if (deadline_left(deadline) == 0)
 			return err_set(err, PYRO_E_BUSY, "'%s' is locked by another process", path);
 		(void)poll(NULL, 0, LOCK_POLL_MS);
 	}
-	return TAKE_FD(fd);
+	return fd;
 }
 
 bool file_is_locked(const char *path)
 {
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct flock lock = WHOLE_FILE;
 
-	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }

@@ -147,8 +147,12 @@ void loop_remove_child(struct loop *loop, struct loop_child *child)
 static void run_timers(struct loop *loop)
 {
 	int64_t now = clock_ms();
+	size_t due =
+		0; /* those that callbacks add wait for the next round, after the descriptors */
 
-	while (loop->timers && loop->timers->at_ms <= now) {
+	for (struct loop_timer *t = loop->timers; t && t->at_ms <= now; t = t->next)
+		due++;
+	while (due-- && loop->timers && loop->timers->at_ms <= now) {
 		struct loop_timer *timer = loop->timers;
 
 		loop->timers = timer->next;

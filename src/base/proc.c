@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,19 +55,26 @@ void argv_done(struct argv *a)
 	*a = (struct argv)ARGV_INIT;
 }
 
+static bool is_program(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
+}
+
 char *proc_find(const char *name)
 {
 	const char *path = getenv("PATH");
 
 	if (strchr(name, '/'))
-		return access(name, X_OK) == 0 ? mem_strdup(name) : NULL;
+		return is_program(name) ? mem_strdup(name) : NULL;
 	if (!path || !*path)
 		path = "/usr/local/bin:/usr/bin:/bin";
 	while (*path) {
 		size_t n = strcspn(path, ":");
 		char *full = mem_printf("%.*s/%s", (int)n, path, name);
 
-		if (n && access(full, X_OK) == 0)
+		if (n && is_program(full))
 			return full;
 		free(full);
 		path += n + (path[n] == ':');
@@ -75,23 +83,45 @@ char *proc_find(const char *name)
 	for (size_t i = 0; i < 2; i++) {
 		char *full = mem_printf("%s/%s", i ? "/sbin" : "/usr/sbin", name);
 
-		if (access(full, X_OK) == 0)
+		if (is_program(full))
 			return full;
 		free(full);
 	}
 	return NULL;
 }
 
-/* In the child: the wanted descriptors in their places, by way of numbers above all of them. */
+/* The lowest number above every place that the child's descriptors take. */
+static int above_places(const struct proc_options *opt)
+{
+	int above = 3;
+
+	for (size_t i = 0; i < opt->n_fds; i++)
+		if (opt->fds[i].as >= above)
+			above = opt->fds[i].as + 1;
+	return above;
+}
+
+/*
+ * In the child: the wanted descriptors in their places. All of them move above the places first,
+ * so that none is overwritten before its turn; whatever else is open is closed on exec.
+ */
 static int place_fds(const struct proc_options *opt, int null_fd)
 {
+	int above = above_places(opt);
+	int null_high = fcntl(null_fd, F_DUPFD_CLOEXEC, above);
 	int high[MAX_CHILD_FDS];
 
+	for (size_t i = 0; i < opt->n_fds; i++) {
+		high[i] = fcntl(opt->fds[i].fd, F_DUPFD_CLOEXEC, above);
+		if (high[i] < 0)
+			return -1;
+	}
+	(void)close_range(0, ~0U, CLOSE_RANGE_CLOEXEC);
 	for (int i = 0; i < 3; i++)
-		if (dup3(null_fd, i, 0) < 0 && errno != EINVAL)
+		if (dup2(null_high, i) < 0)
 			return -1;
 	for (size_t i = 0; i < opt->n_fds; i++)
-		if (dup2(high[i] = fcntl(opt->fds[i].fd, F_DUPFD_CLOEXEC, 512), opt->fds[i].as) < 0)
+		if (dup2(high[i], opt->fds[i].as) < 0)
 			return -1;
 	return 0;
 }
@@ -119,16 +149,16 @@ static int child_exec(const char *program, char *const *argv, const struct proc_
 		if (getppid() != parent)
 			_exit(127);
 	}
+	if (opt->cwd && chdir(opt->cwd) < 0)
+		return errno;
+	if (place_fds(opt, null_fd) < 0)
+		return errno;
 	for (size_t i = 0; i < opt->n_limits; i++) {
 		struct rlimit limit = {opt->limits[i].value, opt->limits[i].value};
 
 		if (setrlimit((__rlimit_resource_t)opt->limits[i].resource, &limit) < 0)
 			return errno;
 	}
-	if (opt->cwd && chdir(opt->cwd) < 0)
-		return errno;
-	if (place_fds(opt, null_fd) < 0)
-		return errno;
 	child_signals();
 	execve(program, argv, opt->env ? opt->env : environ);
 	return errno;
@@ -140,6 +170,7 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 	AUTO_FD int null_fd = -1, status_r = -1, status_w = -1;
 	int status[2], failure = 0;
 	pid_t parent = getpid(), pid;
+	ssize_t n;
 
 	assert(opt->n_fds <= MAX_CHILD_FDS);
 	if (!program)
@@ -153,16 +184,20 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 	if (pid < 0)
 		return err_sys(err, errno, "start '%s'", a->v[0]);
 	if (pid == 0) {
-		int high = fcntl(status_w, F_DUPFD_CLOEXEC, 600);
+		int high = fcntl(status_w, F_DUPFD_CLOEXEC, above_places(opt));
 
-		failure = child_exec(program, a->v, opt, null_fd, parent);
-		(void)!write(high, &failure, sizeof(failure));
+		failure = high < 0 ? errno : child_exec(program, a->v, opt, null_fd, parent);
+		(void)!write(high < 0 ? status_w : high, &failure, sizeof(failure));
 		_exit(127);
 	}
 	fd_close(&status_w);
 	/* Nothing to read means that exec closed the pipe: the program runs. */
-	if (read(status_r, &failure, sizeof(failure)) == (ssize_t)sizeof(failure)) {
-		(void)waitpid(pid, NULL, 0);
+	do
+		n = read(status_r, &failure, sizeof(failure));
+	while (n < 0 && errno == EINTR);
+	if (n == (ssize_t)sizeof(failure)) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
 		return err_sys(err, failure, "start '%s'", program);
 	}
 	return pid;
@@ -182,14 +217,17 @@ void proc_kill(pid_t pid)
 		;
 }
 
-/* Moves what fd has into b (dropping what b refuses); false at the end of the stream. */
-static bool drain(int fd, struct buf *b)
+/* Moves what fd has into b, its beginning or its end if not all fits; false at end of file. */
+static bool drain(int fd, struct buf *b, bool keep_end)
 {
 	char chunk[4096];
 	ssize_t n = read(fd, chunk, sizeof(chunk));
 
-	if (n > 0 && b)
+	if (n > 0 && b) {
+		if (keep_end && b->len + (size_t)n > b->max)
+			buf_consume(b, b->len - b->len / 2);
 		buf_append(b, chunk, (size_t)n);
+	}
 	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
@@ -199,13 +237,14 @@ static int collect(int out_fd, int err_fd, const struct proc_options *opt)
 	struct pollfd p[2] = {{out_fd, POLLIN, 0}, {err_fd, POLLIN, 0}};
 
 	while (p[0].fd >= 0 || p[1].fd >= 0) {
-		int n = poll(p, 2, deadline_left(opt->deadline));
+		int left = deadline_left(opt->deadline);
+		int n = poll(p, 2, left);
 
-		if (n == 0)
+		if (n == 0 || left == 0)
 			return -1;
 		for (int i = 0; n > 0 && i < 2; i++)
 			if (p[i].fd >= 0 && p[i].revents &&
-			    !drain(p[i].fd, i ? opt->errout : opt->out))
+			    !drain(p[i].fd, i ? opt->errout : opt->out, i == 1))
 				p[i].fd = -1;
 	}
 	return 0;
@@ -251,6 +290,8 @@ int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_e
 	fd_close(&out_w);
 	fd_close(&err_w);
 	if (collect(out_r, err_r, opt) < 0 || await_exit(pid, opt->deadline, &status) < 0) {
+		if (opt->new_session)
+			(void)kill(-pid, SIGKILL);
 		proc_kill(pid);
 		return err_set(err, PYRO_E_TIMEOUT, "'%s' did not end in time", a->v[0]);
 	}

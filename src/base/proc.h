@@ -57,8 +57,8 @@ struct proc_options {
 	bool new_session;     /* setsid */
 	bool die_with_parent; /* SIGKILL when the thread that spawned it ends */
 	int64_t deadline;     /* proc_run only */
-	struct buf *out;      /* proc_run only: stdout; NULL discards */
-	struct buf *errout;   /* proc_run only: stderr; NULL discards */
+	struct buf *out;      /* proc_run only: the beginning of stdout; NULL discards */
+	struct buf *errout;   /* proc_run only: the end of stderr; max >= 8 KiB; NULL discards */
 };
 
 /*
@@ -69,7 +69,8 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 
 /*
  * Runs to the end. Returns the exit status 0–255 (128 + n after signal n), or -1 with err; at the
- * deadline the child is killed and the error is PYRO_E_TIMEOUT.
+ * deadline the child (with new_session: all of its session's first group) is killed and the error
+ * is PYRO_E_TIMEOUT.
  */
 int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_error *err);
 

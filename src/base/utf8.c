@@ -100,6 +100,9 @@ void utf8_clean_line(char *text)
 			*u = '?';
 		else if (*u < 0x20 || *u == 0x7F)
 			*u = ' ';
+		else if (*u == 0xC2 &&
+			 u[1] < 0xA0) /* U+0080 to U+009F: some start escape sequences */
+			u[0] = u[1] = ' ';
 		u += n > 0 ? n : 1;
 		len -= (size_t)(n > 0 ? n : 1);
 	}
