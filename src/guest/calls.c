@@ -1,0 +1,317 @@
+#include "guest/calls.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "channel/mux.h"
+#include "guest/boot.h"
+#include "guest/exec.h"
+#include "guest/identity.h"
+#include "guest/tar.h"
+#include "guest/tree.h"
+#include "pyro.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PROTOCOL_VERSION 1
+#define HOSTNAME_MAX 64
+#define QUIESCE_MS 20000
+
+enum stage {
+	STAGE_INITRAMFS,
+	STAGE_MOUNTED,
+	STAGE_READY,
+};
+
+static const char *const stage_names[] = {"initramfs", "mounted", "ready"};
+
+struct request {
+	struct mux_call *call;
+	const struct row *row;
+	struct exec *exec; /* of the calls that run something */
+	bool has_begun;
+};
+
+/* A call that answers at once leaves its result in *ret; one that runs something, request->exec. */
+struct row {
+	const char *name;
+	enum stage needs;
+	bool is_guest_only;
+	int (*run)(struct request *request, json_t *args, json_t **ret, struct pyro_error *err);
+};
+
+static bool is_guest;
+static enum stage stage;
+
+/* Checks and takes apart the arguments; fmt and what follows are those of json_unpack. */
+static int unpack(const struct request *request, json_t *args, struct pyro_error *err,
+		  const char *fmt, ...)
+{
+	json_error_t error;
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = json_vunpack_ex(args, &error, JSON_STRICT, fmt, ap);
+	va_end(ap);
+	if (r < 0)
+		return err_set(err, PYRO_E_INVALID, "%s: %s", request->row->name, error.text);
+	return 0;
+}
+
+static int call_hello(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	json_int_t version;
+
+	if (unpack(request, args, err, "{s:I}", "version", &version) < 0)
+		return -1;
+	if (version != PROTOCOL_VERSION)
+		return err_set(err, PYRO_E_PROTOCOL, "version %lld is spoken there, but %d here",
+			       (long long)version, PROTOCOL_VERSION);
+	*ret = json_pack("{s:i s:s s:s s:s}", "version", PROTOCOL_VERSION, "stage",
+			 stage_names[stage], "agent", PYRO_VERSION, "mode",
+			 is_guest ? "guest" : "host");
+	return 0;
+}
+
+static int call_mount(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	int is_read_only;
+
+	if (unpack(request, args, err, "{s:b}", "read_only", &is_read_only) < 0)
+		return -1;
+	if (stage != STAGE_INITRAMFS)
+		return err_set(err, PYRO_E_BAD_STATE, "the root is mounted already");
+	if (boot_mount_root(is_read_only, err) < 0)
+		return -1;
+	stage = STAGE_MOUNTED;
+	*ret = json_object();
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Lower-case hex of min to max bytes into data; the number of bytes, or -1. */
+static ssize_t decode_hex(const char *hex, unsigned char *data, size_t min, size_t max)
+{
+	size_t len = strlen(hex);
+
+	if (len % 2 || len / 2 < min || len / 2 > max)
+		return -1;
+	for (size_t i = 0; i < len / 2; i++) {
+		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return -1;
+		data[i] = (unsigned char)(high << 4 | low);
+	}
+	return (ssize_t)(len / 2);
+}
+
+static int call_resume(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	unsigned char entropy[IDENTITY_ENTROPY_MAX], id[16];
+	const char *hex, *hostname, *machine_id;
+	json_int_t realtime_ns;
+	ssize_t len;
+	int r;
+
+	if (unpack(request, args, err, "{s:s s:I s:s s:s}", "entropy", &hex, "realtime_ns",
+		   &realtime_ns, "hostname", &hostname, "machine_id", &machine_id) < 0)
+		return -1;
+	len = decode_hex(hex, entropy, IDENTITY_ENTROPY_MIN, IDENTITY_ENTROPY_MAX);
+	if (len < 0 || decode_hex(machine_id, id, sizeof(id), sizeof(id)) < 0)
+		return err_set(err, PYRO_E_INVALID,
+			       "resume: entropy or machine_id is not good hex");
+	if (realtime_ns <= 0 || !*hostname || strlen(hostname) > HOSTNAME_MAX)
+		return err_set(err, PYRO_E_INVALID, "resume: realtime_ns or hostname is not good");
+	r = identity_seed(entropy, (size_t)len, err);
+	explicit_bzero(entropy, sizeof(entropy));
+	if (r < 0 || identity_set_clock(realtime_ns, err) < 0 ||
+	    identity_set_hostname(hostname, err) < 0 || boot_remount_root(false, err) < 0 ||
+	    identity_set_machine_id(machine_id, err) < 0)
+		return -1;
+	stage = STAGE_READY;
+	*ret = json_object();
+	return 0;
+}
+
+static int call_exec(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	(void)ret;
+	request->exec = exec_command(request->call, args, err);
+	return request->exec ? 0 : -1;
+}
+
+static int run_tar(struct request *request, json_t *args, int (*run)(const void *path),
+		   struct pyro_error *err)
+{
+	const char *path;
+
+	if (unpack(request, args, err, "{s:s}", "path", &path) < 0)
+		return -1;
+	if (*path != '/')
+		return err_set(err, PYRO_E_INVALID, "%s: path '%s' is not absolute",
+			       request->row->name, path);
+	request->exec = exec_function(request->call, run, path, err);
+	return request->exec ? 0 : -1;
+}
+
+static int call_tar_in(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	(void)ret;
+	return run_tar(request, args, tar_unpack, err);
+}
+
+static int call_tar_out(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	(void)ret;
+	return run_tar(request, args, tar_pack, err);
+}
+
+static int call_quiesce(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	if (unpack(request, args, err, "{}") < 0 || tree_kill_all(deadline_in(QUIESCE_MS), err) < 0)
+		return -1;
+	if (is_guest && boot_remount_root(true, err) < 0)
+		return -1;
+	if (is_guest)
+		stage = STAGE_MOUNTED;
+	else
+		sync();
+	*ret = json_object();
+	return 0;
+}
+
+static const struct row rows[] = {
+	{"hello", STAGE_INITRAMFS, false, call_hello},
+	{"mount", STAGE_INITRAMFS, true, call_mount},
+	{"resume", STAGE_MOUNTED, true, call_resume},
+	{"exec", STAGE_MOUNTED, false, call_exec},
+	{"tar_in", STAGE_MOUNTED, false, call_tar_in},
+	{"tar_out", STAGE_MOUNTED, false, call_tar_out},
+	{"quiesce", STAGE_MOUNTED, false, call_quiesce},
+};
+
+static void send_result(struct mux_call *call, json_t *result)
+{
+	AUTO_FREE char *text = json_dumps(result, JSON_COMPACT);
+
+	json_decref(result);
+	mux_send(call, MUX_JSON, text, strlen(text));
+	mux_finish(call);
+}
+
+static int begin(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	const struct row *row = request->row;
+
+	if (!json_is_object(args))
+		return err_set(err, PYRO_E_INVALID, "%s: the arguments are no JSON object",
+			       row->name);
+	if (row->is_guest_only && !is_guest)
+		return err_set(err, PYRO_E_BAD_STATE, "%s: this is no guest", row->name);
+	if (stage < row->needs)
+		return err_set(err, PYRO_E_BAD_STATE, "%s: not before stage '%s'", row->name,
+			       stage_names[row->needs]);
+	return row->run(request, args, ret, err);
+}
+
+/* The first JSON are the arguments; the only one after them is {"kill": true} to what runs. */
+static void on_json(struct request *request, const char *text, size_t len)
+{
+	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *result = NULL;
+	struct pyro_error err;
+
+	if (request->has_begun) {
+		if (request->exec && json_is_true(json_object_get(json, "kill")))
+			exec_kill(request->exec);
+		json_decref(json);
+		return;
+	}
+	request->has_begun = true;
+	if (begin(request, json, &result, &err) < 0)
+		mux_fail(request->call, &err);
+	else if (result)
+		send_result(request->call, result);
+	json_decref(json);
+}
+
+static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct request *request = mux_call_ctx(call);
+
+	if (kind == MUX_IN && request->exec) {
+		exec_input(request->exec, data, len);
+		return;
+	}
+	if (kind == MUX_JSON)
+		on_json(request, data, len);
+	else
+		mux_consume(call, len);
+}
+
+static void on_finish(struct mux_call *call)
+{
+	struct request *request = mux_call_ctx(call);
+	struct pyro_error err;
+
+	if (request->exec) {
+		exec_input(request->exec, NULL, 0);
+	} else if (!request->has_begun) {
+		request->has_begun = true;
+		(void)err_set(&err, PYRO_E_INVALID, "%s: no arguments came", request->row->name);
+		mux_fail(call, &err);
+	}
+}
+
+static void on_drained(struct mux_call *call)
+{
+	struct request *request = mux_call_ctx(call);
+
+	if (request->exec)
+		exec_drained(request->exec);
+}
+
+static void on_close(struct mux_call *call, const struct pyro_error *error)
+{
+	struct request *request = mux_call_ctx(call);
+
+	(void)error;
+	if (request->exec)
+		exec_abandon(request->exec);
+	free(request);
+}
+
+void calls_init(bool is_in_guest)
+{
+	is_guest = is_in_guest;
+	stage = is_guest ? STAGE_INITRAMFS : STAGE_READY;
+}
+
+void calls_on_call(struct mux *mux, struct mux_call *call, const char *name)
+{
+	static const struct mux_call_ops ops = {on_record, on_finish, on_drained, on_close};
+	struct request *request;
+
+	(void)mux;
+	/* A call that nobody takes is refused by the mux. */
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (strcmp(rows[i].name, name) != 0)
+			continue;
+		request = mem_zalloc(1, sizeof(*request));
+		request->call = call;
+		request->row = &rows[i];
+		mux_accept(call, &ops, request);
+	}
+}

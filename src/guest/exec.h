@@ -1,0 +1,53 @@
+/*
+ * exec: one process tree whose three standard streams go over one call.
+ *
+ * Two kinds share everything but what the child does: a command, and a function of the agent
+ * itself (the tar calls), which may block as it likes because it runs in a process of its own.
+ *
+ * Back-pressure: a pipe is not read while more than MUX_QUEUE_GOAL bytes of the call wait to be
+ * sent, and input is acknowledged to the mux only when the child took it.
+ *
+ * Ownership: an exec belongs to itself: it is gone when its first process ended and its call is
+ * closed. exec_start hands it out for the call's events; after exec_abandon nobody may use it.
+ */
+#ifndef GUEST_EXEC_H
+#define GUEST_EXEC_H
+
+#include "channel/mux.h"
+
+#include <jansson.h>
+
+struct exec;
+struct loop;
+struct pyro_error;
+
+#define EXEC_MAX 256 /* at once */
+
+struct exec_config {
+	struct loop *loop;
+	bool is_guest;
+	const char *dir; /* working directory where a command names none; NULL: /root, else / */
+};
+
+/* Borrowed for ever. */
+void exec_init(const struct exec_config *config);
+
+/* The command that {"argv" | "shell", "cwd", "env", "stdin", "timeout_ms"} describes. */
+struct exec *exec_command(struct mux_call *call, json_t *args, struct pyro_error *err);
+
+/*
+ * Runs `run` in a child, with the path as its argument. The child's result is one line of JSON on
+ * its standard error, an object or {"error": …}. Its standard output is streamed.
+ */
+struct exec *exec_function(struct mux_call *call, int (*run)(const void *path), const char *path,
+			   struct pyro_error *err);
+
+/* The call's events: input that came, an empty one ends it; and the call's queue has drained. */
+void exec_input(struct exec *exec, const char *data, size_t len);
+void exec_drained(struct exec *exec);
+/* Kills the whole tree; the result follows as always. */
+void exec_kill(struct exec *exec);
+/* The call is closed: kills the tree unless the result was sent. */
+void exec_abandon(struct exec *exec);
+
+#endif

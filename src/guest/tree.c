@@ -1,0 +1,338 @@
+#include "guest/tree.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "guest/keeper.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/sched.h>
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define GROUP CGROUP_ROOT "/pyro"
+#define PROCESSES_MAX 16384
+/* Memory of the guest that its commands cannot have: the agent's and the kernel's. */
+#define RESERVE_BYTES (32LL * 1024 * 1024)
+
+struct tree {
+	struct tree *next;
+	unsigned number;          /* names its cgroup */
+	pid_t pid;                /* the first process, or its keeper; 0: reaped */
+	struct loop_fd status_fd; /* from the keeper */
+	const struct tree_ops *ops;
+	void *ctx;
+	bool is_ended; /* on_exit was called */
+	bool is_released;
+};
+
+static struct {
+	struct loop *loop;
+	bool is_guest;
+	struct loop_fd sigchld;
+	struct tree *trees; /* those that hold anything: a process, a cgroup, an owner */
+	unsigned last_number;
+} self;
+
+static int write_file(const char *path, const char *text, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return err_sys(err, errno, "write '%s'", path);
+	return 0;
+}
+
+static void group_path(const struct tree *tree, const char *file, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, GROUP "/%u%s", tree->number, file);
+}
+
+/* What pids.max can be: the kernel keeps a quarter of its threads to itself and the agent. */
+static long long processes_max(void)
+{
+	AUTO_BUF struct buf text = BUF_INIT(32);
+	int64_t threads_max = 0;
+
+	if (file_read("/proc/sys/kernel/threads-max", &text, NULL) == 0 && text.len)
+		text.data[text.len - 1] = '\0';
+	if (!parse_int(buf_text(&text), 1, INT32_MAX, &threads_max))
+		return PROCESSES_MAX;
+	return threads_max / 4 * 3 < PROCESSES_MAX ? threads_max / 4 * 3 : PROCESSES_MAX;
+}
+
+static long long memory_max(void)
+{
+	struct sysinfo info = {0};
+	long long total;
+
+	(void)sysinfo(&info);
+	total = (long long)info.totalram * info.mem_unit;
+	return total - RESERVE_BYTES > total / 2 ? total - RESERVE_BYTES : total / 2;
+}
+
+/* The limits for all commands together. A tree's own cgroup has no controllers: that is cheaper. */
+static int make_group(struct pyro_error *err)
+{
+	AUTO_FREE char *processes = mem_printf("%lld", processes_max());
+	AUTO_FREE char *memory = mem_printf("%lld", memory_max());
+
+	if (write_file(CGROUP_ROOT "/cgroup.subtree_control", "+pids +memory", err) < 0)
+		return -1;
+	if (mkdir(GROUP, 0755) < 0)
+		return err_sys(err, errno, "create cgroup '%s'", GROUP);
+	if (write_file(GROUP "/pids.max", processes, err) < 0)
+		return -1;
+	return write_file(GROUP "/memory.max", memory, err);
+}
+
+/* Frees a tree that nobody owns and that holds nothing any more. */
+static bool is_gone(const struct tree *tree)
+{
+	char path[64];
+
+	if (!tree->is_released || tree->pid)
+		return false;
+	if (!self.is_guest)
+		return true;
+	group_path(tree, "", path, sizeof(path));
+	return rmdir(path) == 0 || errno == ENOENT;
+}
+
+static void sweep(void)
+{
+	struct tree **at = &self.trees;
+
+	while (*at) {
+		struct tree *tree = *at;
+
+		if (is_gone(tree)) {
+			*at = tree->next;
+			free(tree);
+		} else {
+			at = &tree->next;
+		}
+	}
+}
+
+static void end_tree(struct tree *tree, int status)
+{
+	if (tree->is_ended || tree->is_released)
+		return;
+	tree->is_ended = true;
+	tree->ops->on_exit(tree, status);
+}
+
+/* What the keeper told; without a word from it, as if the command had been killed. */
+static void read_status(struct tree *tree)
+{
+	int fd = tree->status_fd.fd, status = SIGKILL;
+
+	if (!tree->status_fd.is_added)
+		return;
+	loop_remove_fd(self.loop, &tree->status_fd);
+	if (read(fd, &status, sizeof(status)) != (ssize_t)sizeof(status))
+		status = SIGKILL;
+	fd_close(&fd);
+	end_tree(tree, status);
+}
+
+static void on_status(struct loop_fd *src, uint32_t events)
+{
+	(void)events;
+	read_status(src->ctx);
+}
+
+/* Reaps everything that ended; false when no child is left at all. */
+static bool reap(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct tree *tree = self.trees;
+
+		while (tree && tree->pid != pid)
+			tree = tree->next;
+		if (!tree)
+			continue; /* an orphan that was handed to PID 1 */
+		tree->pid = 0;
+		if (self.is_guest)
+			end_tree(tree, status);
+		else
+			read_status(tree);
+	}
+	return pid == 0;
+}
+
+static void on_sigchld(struct loop_fd *src, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	(void)!read(src->fd, &info, sizeof(info));
+	(void)reap();
+}
+
+int tree_init(struct loop *loop, bool is_guest, struct pyro_error *err)
+{
+	sigset_t set;
+	int fd;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_sys(err, errno, "create a signal descriptor");
+	self.loop = loop;
+	self.is_guest = is_guest;
+	self.sigchld.on_ready = on_sigchld;
+	if (loop_add_fd(loop, &self.sigchld, fd, EPOLLIN, err) < 0)
+		return -1;
+	return is_guest ? make_group(err) : 0;
+}
+
+/* fork() into the cgroup, so that not one instruction of the command runs outside of it. */
+static pid_t fork_into(int cgroup_fd)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup_fd,
+	};
+
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static int start_in_cgroup(struct tree *tree, int (*run)(const void *arg), const void *arg,
+			   struct pyro_error *err)
+{
+	AUTO_FD int fd = -1;
+	char path[64];
+
+	group_path(tree, "", path, sizeof(path));
+	if (mkdir(path, 0755) < 0)
+		return err_sys(err, errno, "create cgroup '%s'", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tree->pid = fd < 0 ? -1 : fork_into(fd);
+	if (tree->pid == 0)
+		keeper_run_first(run, arg);
+	if (tree->pid < 0) {
+		(void)err_sys(err, errno, "start a process");
+		(void)rmdir(path);
+		return -1;
+	}
+	return 0;
+}
+
+static int start_with_keeper(struct tree *tree, int (*run)(const void *arg), const void *arg,
+			     struct pyro_error *err)
+{
+	AUTO_FD int read_end = -1, write_end = -1;
+	pid_t agent = getpid();
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "create a pipe");
+	read_end = p[0];
+	write_end = p[1];
+	tree->status_fd.on_ready = on_status;
+	tree->status_fd.ctx = tree;
+	if (loop_add_fd(self.loop, &tree->status_fd, read_end, EPOLLIN, err) < 0)
+		return -1;
+	tree->pid = fork();
+	if (tree->pid == 0)
+		keeper_main(run, arg, write_end, agent);
+	if (tree->pid < 0) {
+		(void)err_sys(err, errno, "start a process");
+		loop_remove_fd(self.loop, &tree->status_fd);
+		return -1;
+	}
+	(void)TAKE_FD(read_end);
+	return 0;
+}
+
+struct tree *tree_start(int (*run)(const void *arg), const void *arg, const struct tree_ops *ops,
+			void *ctx, struct pyro_error *err)
+{
+	struct tree *tree = mem_zalloc(1, sizeof(*tree));
+	int r;
+
+	sweep();
+	tree->number = ++self.last_number;
+	tree->ops = ops;
+	tree->ctx = ctx;
+	r = self.is_guest ? start_in_cgroup(tree, run, arg, err)
+			  : start_with_keeper(tree, run, arg, err);
+	if (r < 0) {
+		free(tree);
+		return NULL;
+	}
+	tree->next = self.trees;
+	self.trees = tree;
+	return tree;
+}
+
+void *tree_ctx(const struct tree *tree)
+{
+	return tree->ctx;
+}
+
+void tree_kill(struct tree *tree)
+{
+	char path[64];
+
+	if (self.is_guest) {
+		group_path(tree, "/cgroup.kill", path, sizeof(path));
+		(void)write_file(path, "1", NULL);
+	}
+	if (tree->pid)
+		(void)kill(tree->pid, self.is_guest ? SIGKILL : SIGTERM);
+}
+
+void tree_release(struct tree *tree)
+{
+	tree->is_released = true;
+	sweep();
+}
+
+int tree_kill_all(int64_t deadline, struct pyro_error *err)
+{
+	struct pollfd p = {.fd = self.sigchld.fd, .events = POLLIN};
+
+	if (self.is_guest) {
+		assert(getpid() == 1);
+		(void)kill(-1, SIGKILL);
+	} else {
+		for (struct tree *tree = self.trees; tree; tree = tree->next)
+			tree_kill(tree);
+	}
+	while (reap()) {
+		struct signalfd_siginfo info;
+
+		if (poll(&p, 1, deadline_left(deadline)) == 0)
+			return err_set(err, PYRO_E_TIMEOUT, "some processes cannot be killed");
+		(void)!read(p.fd, &info, sizeof(info));
+	}
+	sweep();
+	return 0;
+}
