@@ -1,0 +1,27 @@
+/*
+ * Help at every level, from the tables: `pyro --help`, `pyro env --help`, `pyro env pull --help`.
+ * Lines are at most 80 columns wide wherever the texts allow it.
+ */
+#ifndef CLI_HELP_H
+#define CLI_HELP_H
+
+struct buf;
+struct command;
+struct op_input;
+struct pyro_error;
+
+#define HELP_MAX (1024 * 1024)
+
+void help_command(const struct command *command, struct buf *out);
+/* `words` may be empty: all of pyro. */
+void help_group(const char *words, struct buf *out);
+/*
+ * The help of the command or group that the words of argv (up to the first option) name. -1 with
+ * err where there is no such command; the hint names the nearest.
+ */
+int help_find(char *const *argv, struct buf *out, struct pyro_error *err);
+
+/* "; default 30, 1 to 86400" and the like: what an option's text should end with. */
+void help_bounds(const struct op_input *in, struct buf *out);
+
+#endif

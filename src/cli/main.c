@@ -1,0 +1,149 @@
+/* pyro, the command line: find the command, parse its words, call the operation, print. */
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/args.h"
+#include "cli/builtin.h"
+#include "cli/command.h"
+#include "cli/exit.h"
+#include "cli/help.h"
+#include "cli/print.h"
+#include "cli/show.h"
+#include "ops/values.h"
+#include "pyro.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* For the signal handler: the handle whose call it cancels, and the signal it saw. */
+static struct pyro *handle;
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+	caught = number;
+	pyro_cancel(handle);
+}
+
+/* The first signal cancels and lets pyro clean up; a second one of the same kind kills. */
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		struct sigaction old;
+
+		/* nohup and background jobs of a shell leave signals ignored: keep it so. */
+		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			(void)sigaction(numbers[i], &action, NULL);
+	}
+}
+
+/* A pipe, socket or file is the guest command's input; a terminal or /dev/null is not. */
+static void pass_input(const struct op_row *op)
+{
+	struct stat st;
+
+	if (command_rest(op) && fstat(STDIN_FILENO, &st) == 0 &&
+	    (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+		pyro_set_input(handle, STDIN_FILENO);
+}
+
+static int print(const struct op_row *op, const void *record, bool as_json)
+{
+	AUTO_BUF struct buf out = BUF_INIT(PRINT_MAX);
+	int code = 0;
+
+	if (op->ret == &ops_records[REC_run])
+		code = (int)((const struct pyro_run *)record)->exit_code;
+	if (as_json)
+		print_json(op->ret, record, &out);
+	else
+		print_result(op, record, show_has_colour(STDOUT_FILENO), &out);
+	return exit_text(&out, code);
+}
+
+static int fail(const struct show *show, const struct pyro_error *err, bool as_json)
+{
+	int code;
+
+	if (show->is_pipe_out)
+		return EXIT_PIPE;
+	code = exit_error(err, as_json);
+	return err->code == PYRO_E_CANCELLED && caught ? 128 + caught : code;
+}
+
+static int call(const struct op_row *op, const void *args, bool as_json)
+{
+	enum op_id id = (enum op_id)(op - ops_rows);
+	AUTO_FREE void *record = mem_zalloc(1, op->ret->size);
+	struct show show;
+	struct pyro_error err;
+	int code;
+
+	show_init(&show, handle, as_json);
+	pass_input(op);
+	if (ops_call(id, handle, args, record, &err) < 0) {
+		show_clear(&show);
+		return fail(&show, &err, as_json);
+	}
+	show_clear(&show);
+	if (op->ret == &ops_records[REC_run])
+		show_run(&show, op->cli, record);
+	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, as_json);
+	values_done(op->ret, record);
+	return code;
+}
+
+static int run_op(const struct command *command, char **argv)
+{
+	const struct op_row *op = command->op;
+	bool as_json = args_has(argv, "--json");
+	AUTO_FREE void *args = mem_zalloc(1, op->args_size + 1);
+	struct pyro_error err;
+	json_t *object = args_parse(command, argv, &err);
+	int code;
+
+	if (!object)
+		return exit_error(&err, as_json);
+	if (values_decode(op, object, NAMING_CLI, args, &err) < 0) {
+		if (!err.hint[0])
+			args_hint(command, &err);
+		code = exit_error(&err, as_json);
+	} else {
+		handle = pyro_new();
+		catch_signals();
+		code = call(op, args, as_json);
+		pyro_free(handle);
+	}
+	values_args_done(op, args);
+	json_decref(object);
+	return code;
+}
+
+static int run(char **argv)
+{
+	size_t words;
+	const struct command *command = command_match(argv, &words);
+
+	if (argv[0] && strcmp(argv[0], "--version") == 0)
+		return builtin_version(argv + 1);
+	if (!command)
+		return builtin_help(argv);
+	argv += words;
+	if (command->run && command->run != builtin_mcp_serve && args_has(argv, "--help"))
+		return builtin_help(argv - words);
+	if (command->run)
+		return command->run(argv);
+	if (args_has(argv, "--help") || args_has(argv, "-h"))
+		return builtin_help(argv - words);
+	return run_op(command, argv);
+}
+
+int main(int argc, char **argv)
+{
+	(void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write() */
+	return run(argc ? argv + 1 : argv);
+}

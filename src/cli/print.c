@@ -1,0 +1,355 @@
+#include "cli/print.h"
+
+#include "base/buf.h"
+#include "cli/show.h"
+#include "ops/values.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define GREEN "\033[32m"
+#define RED "\033[1;31m"
+#define YELLOW "\033[33m"
+#define BOLD "\033[1m"
+#define PLAIN "\033[0m"
+
+#define LABEL_WIDTH 24
+#define LIST_LINE_MAX 60
+
+void print_json(const struct rec_row *rec, const void *record, struct buf *out)
+{
+	json_t *object = values_encode(rec, record);
+	/* Times are seconds since the epoch: fifteen digits are microseconds. */
+	AUTO_FREE char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+
+	json_decref(object);
+	buf_printf(out, "%s\n", text ? text : "{}");
+}
+
+static void coloured(struct buf *out, bool colour, const char *sequence, const char *text)
+{
+	buf_printf(out, "%s%s%s", colour ? sequence : "", text, colour ? PLAIN : "");
+}
+
+/* "Install dir" from install_dir, "VM ID" from vm_id. */
+static void label_of(const char *name, unsigned flags, char *label, size_t size)
+{
+	static const char *const words[][2] = {{"vm", "VM"},   {"id", "ID"},     {"ip", "IP"},
+					       {"kvm", "KVM"}, {"vcpu", "vCPU"}, {"mib", "MiB"}};
+	size_t used = 0;
+
+	label[0] = '\0';
+	while (*name && used < size) {
+		size_t len = strcspn(name, "_");
+		bool is_ms = flags & MILLIS && len == 2 && strncmp(name, "ms", 2) == 0;
+		const char *word = name;
+
+		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+			if (strlen(words[i][0]) == len && strncmp(words[i][0], name, len) == 0)
+				word = words[i][1];
+		if (!is_ms) {
+			(void)snprintf(label + used, size - used, "%s%.*s", used ? " " : "",
+				       (int)len, word);
+			if (!used && word == name)
+				label[0] = (char)toupper((unsigned char)label[0]);
+			used = strlen(label);
+		}
+		name += len + (name[len] == '_');
+	}
+}
+
+static void local_time(struct buf *out, double at)
+{
+	time_t seconds = (time_t)at;
+	struct tm tm;
+	char text[32];
+
+	if (localtime_r(&seconds, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
+		buf_puts(out, text);
+}
+
+static void number(struct buf *out, const struct rec_field *f, double value)
+{
+	if (f->flags & TIME)
+		local_time(out, value);
+	else if (f->flags & BYTES)
+		show_bytes(out, (int64_t)value);
+	else if (f->flags & MILLIS)
+		buf_printf(out, value < 1000 ? "%.0f ms" : "%.2f s",
+			   value < 1000 ? value : value / 1000);
+	else
+		buf_printf(out, "%.15g", value);
+}
+
+/* On one line where it is short, else one to a line. */
+static void texts(struct buf *out, char *const *v, size_t indent)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; v && v[i]; i++)
+		total += strlen(v[i]) + 2;
+	if (!total)
+		buf_puts(out, "none");
+	for (size_t i = 0; v && v[i]; i++) {
+		if (i && total > LIST_LINE_MAX)
+			buf_printf(out, "\n%*s", (int)indent, "");
+		else if (i)
+			buf_puts(out, ", ");
+		buf_puts(out, v[i]);
+	}
+}
+
+/* False, and nothing appended, for a value that is absent. */
+static bool scalar(struct buf *out, const struct rec_field *f, const char *record, size_t indent)
+{
+	const void *at = record + f->offset;
+	const char *text;
+
+	switch (f->kind) {
+	case KIND_STR:
+		text = *(const char *const *)at;
+		if (!text)
+			return false;
+		buf_puts(out, text);
+		return true;
+	case KIND_BOOL:
+		buf_puts(out, *(const bool *)at ? "yes" : "no");
+		return true;
+	case KIND_INT:
+		if (*(const int64_t *)at == PYRO_NONE)
+			return false;
+		number(out, f, (double)*(const int64_t *)at);
+		return true;
+	case KIND_NUM:
+		if (*(const double *)at == (double)PYRO_NONE)
+			return false;
+		number(out, f, *(const double *)at);
+		return true;
+	case KIND_STRV:
+	case KIND_CMD:
+		texts(out, *(char *const *const *)at, indent);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void labelled(struct buf *out, const char *label, const char *value)
+{
+	buf_printf(out, "%s:%*s%s\n", label,
+		   (int)(strlen(label) + 2 < LABEL_WIDTH ? LABEL_WIDTH - strlen(label) - 1 : 1), "",
+		   value);
+}
+
+static void field_line(struct buf *out, const struct rec_field *f, const char *record)
+{
+	AUTO_BUF struct buf value = BUF_INIT(PRINT_MAX);
+	char label[64];
+
+	if (!scalar(&value, f, record, LABEL_WIDTH))
+		return;
+	label_of(f->name, f->flags, label, sizeof(label));
+	labelled(out, label, buf_text(&value));
+}
+
+/* One line of a table: the titles where item is NULL. */
+static void table_line(struct buf *out, const struct rec_field *list, const char *item,
+		       const size_t *widths)
+{
+	size_t i = 0, pending = 0;
+
+	for (const struct rec_field *f = list->of->fields; f->name; f++) {
+		AUTO_BUF struct buf cell = BUF_INIT(4096);
+		char label[64];
+
+		if (!(f->flags & COLUMN))
+			continue;
+		label_of(f->name, f->flags, label, sizeof(label));
+		if (!item)
+			buf_puts(&cell, label);
+		else if (!scalar(&cell, f, item, 0))
+			buf_puts(&cell, "-");
+		buf_printf(out, "%*s%s", (int)pending, "", buf_text(&cell));
+		pending = widths[i] > cell.len ? widths[i] - cell.len + 2 : 2;
+		i++;
+	}
+	buf_puts(out, "\n");
+}
+
+static void widen(const struct rec_field *list, const char *item, size_t *widths, size_t max)
+{
+	size_t i = 0;
+
+	for (const struct rec_field *f = list->of->fields; f->name && i < max; f++) {
+		AUTO_BUF struct buf cell = BUF_INIT(4096);
+
+		if (!(f->flags & COLUMN))
+			continue;
+		if (item)
+			(void)scalar(&cell, f, item, 0);
+		else
+			buf_printf(&cell, "%s", f->name);
+		if (cell.len > widths[i])
+			widths[i] = cell.len;
+		i++;
+	}
+}
+
+/* The COLUMN fields of every record of a list, each as wide as its widest value. */
+static void table(struct buf *out, const struct rec_field *list, const char *record)
+{
+	const char *items = *(const char *const *)(record + list->offset);
+	size_t count = *(const size_t *)(record + list->side);
+	size_t widths[32] = {0};
+
+	if (!count) {
+		buf_puts(out, "None.\n");
+		return;
+	}
+	widen(list, NULL, widths, ARRAY_SIZE(widths));
+	for (size_t i = 0; i < count; i++)
+		widen(list, items + i * list->of->size, widths, ARRAY_SIZE(widths));
+	table_line(out, list, NULL, widths);
+	for (size_t i = 0; i < count; i++)
+		table_line(out, list, items + i * list->of->size, widths);
+}
+
+/* Any record: its fields, then those of nested records; a list is a table and nothing else. */
+static void block(struct buf *out, const struct rec_row *rec, const char *record)
+{
+	for (const struct rec_field *f = rec->fields; f->name; f++)
+		if (f->kind == KIND_LIST) {
+			table(out, f, record);
+			return;
+		}
+	for (const struct rec_field *f = rec->fields; f->name; f++) {
+		if (f->kind != KIND_REC)
+			field_line(out, f, record);
+		else if (!(f->flags & NULLABLE) || *(const bool *)(record + f->side))
+			block(out, f->of, record + f->offset);
+	}
+}
+
+static void print_catalog(struct buf *out, const struct pyro_environment_list *list, bool colour)
+{
+	buf_printf(out, "Catalog version: %s\n", list->catalog_version);
+	for (size_t i = 0; i < list->environments_count; i++) {
+		const struct pyro_environment *e = &list->environments[i];
+
+		buf_printf(out, "%s [", e->name);
+		coloured(out, colour, e->installed ? GREEN : YELLOW,
+			 e->installed ? "installed" : "not installed");
+		buf_printf(out, "] %s\n", e->description);
+	}
+}
+
+static void print_environment(struct buf *out, const struct pyro_environment *e, const char *title)
+{
+	/* The order in which people look for them, not that of the record. */
+	static const char *const order[] = {
+		"version",  "distribution", "distribution_version", "installed",   "cache_dir",
+		"reason",   "description",  "default_packages",     "install_dir", "source",
+		"platform", "disk_bytes",
+	};
+
+	buf_printf(out, "%s: %s\n", title, e->name);
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		for (const struct rec_field *f = ops_records[REC_environment].fields; f->name; f++)
+			if (strcmp(f->name, order[i]) == 0)
+				field_line(out, f, (const char *)e);
+}
+
+static void verdict(struct buf *out, const char *label, bool is_good, const char *why, bool colour)
+{
+	AUTO_BUF struct buf value = BUF_INIT(4096);
+
+	coloured(&value, colour, is_good ? GREEN : RED, is_good ? "PASS" : "FAIL");
+	if (why)
+		buf_printf(&value, " (%s)", why);
+	labelled(out, label, buf_text(&value));
+}
+
+static void print_kvm(struct buf *out, const struct pyro_kvm_status *kvm)
+{
+	AUTO_BUF struct buf value = BUF_INIT(4096);
+
+	buf_printf(&value, "exists=%s readable=%s writable=%s usable=%s",
+		   kvm->exists ? "yes" : "no", kvm->readable ? "yes" : "no",
+		   kvm->writable ? "yes" : "no", kvm->usable ? "yes" : "no");
+	if (kvm->reason)
+		buf_printf(&value, " (%s)", kvm->reason);
+	labelled(out, "KVM", buf_text(&value));
+}
+
+static void print_daily_loop(struct buf *out, const struct pyro_daily_loop *loop, bool colour)
+{
+	bool is_warm = strcmp(loop->status, "WARM") == 0;
+	AUTO_BUF struct buf value = BUF_INIT(4096);
+
+	coloured(&value, colour, is_warm ? GREEN : YELLOW, loop->status);
+	buf_printf(&value, " %s", loop->environment);
+	if (loop->prepared_at != (double)PYRO_NONE) {
+		buf_puts(&value, ", proved ");
+		local_time(&value, loop->prepared_at);
+	}
+	if (loop->reason)
+		buf_printf(&value, " (%s)", loop->reason);
+	labelled(out, "Daily loop", buf_text(&value));
+	if (!is_warm) {
+		AUTO_FREE char *fix = mem_printf("pyro prepare %s", loop->environment);
+
+		labelled(out, "  run", fix);
+	}
+}
+
+static void print_issues(struct buf *out, const struct pyro_doctor *d, bool colour)
+{
+	for (size_t i = 0; i < d->issues_count; i++) {
+		buf_puts(out, "\n");
+		coloured(out, colour, RED, "FAIL");
+		buf_printf(out, " %s: %s\n", d->issues[i].check, d->issues[i].message);
+		coloured(out, colour, BOLD, " fix");
+		buf_printf(out, " %s\n", d->issues[i].fix);
+	}
+}
+
+static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colour)
+{
+	AUTO_BUF struct buf installed = BUF_INIT(64 * 1024);
+
+	texts(&installed, d->catalog.installed, LABEL_WIDTH);
+	labelled(out, "Platform", d->platform);
+	verdict(out, "Runtime", d->runtime_ok, NULL, colour);
+	print_kvm(out, &d->kvm);
+	labelled(out, "Accelerator", d->accel);
+	labelled(out, "Jail", d->jail);
+	verdict(out, "VM boot", d->capabilities.vm_boot, NULL, colour);
+	verdict(out, "Guest exec", d->capabilities.guest_exec, NULL, colour);
+	verdict(out, "Guest network", d->capabilities.guest_network, d->networking.reason, colour);
+	labelled(out, "Catalog version", d->catalog.version);
+	labelled(out, "Environment cache", d->catalog.cache_dir);
+	labelled(out, "Installed", buf_text(&installed));
+	if (d->project_source)
+		labelled(out, "Project source", d->project_source);
+	if (d->has_daily_loop)
+		print_daily_loop(out, &d->daily_loop, colour);
+	print_issues(out, d, colour);
+}
+
+void print_result(const struct op_row *op, const void *record, bool colour, struct buf *out)
+{
+	if (op->hints & JSON_RESULT)
+		print_json(op->ret, record, out);
+	else if (op == &ops_rows[OP_list_environments])
+		print_catalog(out, record, colour);
+	else if (op->ret == &ops_records[REC_environment])
+		print_environment(out, record,
+				  op == &ops_rows[OP_pull_environment] ? "Pulled" : "Environment");
+	else if (op == &ops_rows[OP_doctor])
+		print_doctor(out, record, colour);
+	else if (op->ret != &ops_records[REC_run]) /* that one was shown as it happened */
+		block(out, op->ret, record);
+}

@@ -1,0 +1,200 @@
+#include "cli/show.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "cli/exit.h"
+
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define REDRAW_MS 100
+#define BAR_MAX 30
+
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return !term || !*term || strcmp(term, "dumb") == 0;
+}
+
+bool show_has_colour(int fd)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(fd) && !is_dumb() && !(no && *no);
+}
+
+void show_bytes(struct buf *out, int64_t bytes)
+{
+	static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+	double n = (double)bytes;
+	size_t i = 0;
+
+	for (; n >= 1024 && i + 1 < ARRAY_SIZE(units); i++)
+		n /= 1024;
+	buf_printf(out, i ? "%.1f %s" : "%.0f %s", n, units[i]);
+}
+
+static void say(const struct buf *text)
+{
+	(void)exit_write(STDERR_FILENO, buf_text(text), text->len);
+}
+
+void show_clear(struct show *s)
+{
+	if (s->is_drawn)
+		(void)exit_write(STDERR_FILENO, "\r\033[K", 4);
+	s->is_drawn = false;
+}
+
+/* A line of ours must not stick to the end of the guest's. */
+static void begin_line(struct show *s)
+{
+	show_clear(s);
+	if (s->is_mid_line)
+		(void)exit_write(STDERR_FILENO, "\n", 1);
+	s->is_mid_line = false;
+}
+
+static void warn_host_compat(struct show *s)
+{
+	bool colour = show_has_colour(STDERR_FILENO);
+	AUTO_BUF struct buf line = BUF_INIT(256);
+
+	if (s->has_warned)
+		return;
+	s->has_warned = true;
+	begin_line(s);
+	buf_printf(&line,
+		   "%spyro: WARNING: host_compat: no guest runs here; the command runs on THIS "
+		   "HOST, without isolation%s\n",
+		   colour ? "\033[1;31m" : "", colour ? "\033[0m" : "");
+	say(&line);
+}
+
+static void on_phase(void *ctx, const char *op, const char *detail)
+{
+	struct show *s = ctx;
+	AUTO_BUF struct buf line = BUF_INIT(4096);
+
+	if (strstr(detail, "host_compat"))
+		warn_host_compat(s);
+	if (s->is_quiet)
+		return;
+	begin_line(s);
+	buf_printf(&line, "[%s] %s\n", op, detail);
+	say(&line);
+}
+
+static size_t columns(void)
+{
+	struct winsize size;
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+static void counts(struct buf *out, int64_t done, int64_t total, const char *unit)
+{
+	if (strcmp(unit, "bytes") == 0) {
+		show_bytes(out, done);
+		if (total > 0) {
+			buf_puts(out, " of ");
+			show_bytes(out, total);
+		}
+		return;
+	}
+	if (total > 0)
+		buf_printf(out, "%lld of %lld %s", (long long)done, (long long)total, unit);
+	else
+		buf_printf(out, "%lld %s", (long long)done, unit);
+}
+
+static void bar(struct buf *out, size_t width, int64_t done, int64_t total)
+{
+	bool colour = show_has_colour(STDERR_FILENO);
+	size_t filled = (size_t)((double)width * (double)done / (double)total);
+
+	buf_printf(out, "%s", colour ? "\033[36m" : "");
+	for (size_t i = 0; i < width; i++) {
+		if (i == filled)
+			buf_puts(out, colour ? "\033[90m" : "");
+		buf_puts(out, i < filled ? "#" : "-");
+	}
+	buf_printf(out, "%s %3d%%  ", colour ? "\033[0m" : "",
+		   (int)(100.0 * (double)done / (double)total));
+}
+
+static void draw(struct show *s, const char *what, int64_t done, int64_t total, const char *unit)
+{
+	AUTO_BUF struct buf line = BUF_INIT(1024);
+	AUTO_BUF struct buf tail = BUF_INIT(128);
+	size_t fixed, width = columns();
+
+	counts(&tail, done, total, unit);
+	fixed = 2 + strlen(what) + 2 + 7 + tail.len + 1;
+	if (fixed > width + 7)
+		return;
+	buf_printf(&line, "\r  %s  ", what);
+	if (total > 0 && fixed + 10 <= width)
+		bar(&line, width - fixed < BAR_MAX ? width - fixed : BAR_MAX, done, total);
+	buf_printf(&line, "%s\033[K", buf_text(&tail));
+	say(&line);
+	s->is_drawn = true;
+}
+
+static void on_progress(void *ctx, const char *what, int64_t done, int64_t total, const char *unit)
+{
+	struct show *s = ctx;
+	int64_t now = clock_ms();
+
+	if (!s->has_bar || (s->drawn_ms && now - s->drawn_ms < REDRAW_MS))
+		return;
+	s->drawn_ms = now;
+	if (done < 0)
+		done = 0;
+	draw(s, what, total > 0 && done > total ? total : done, total, unit);
+}
+
+static void on_output(void *ctx, int stream, const void *data, size_t len)
+{
+	struct show *s = ctx;
+	int fd = stream == 2 ? STDERR_FILENO : STDOUT_FILENO;
+
+	if (s->is_quiet || !len || (fd == STDOUT_FILENO && s->is_pipe_out))
+		return;
+	show_clear(s);
+	if (exit_write(fd, data, len) != 0 && fd == STDOUT_FILENO) {
+		s->is_pipe_out = true;
+		pyro_cancel(s->p);
+	}
+	if (isatty(fd) && isatty(STDERR_FILENO))
+		s->is_mid_line = ((const char *)data)[len - 1] != '\n';
+}
+
+void show_run(struct show *s, const char *op, const struct pyro_run *run)
+{
+	AUTO_BUF struct buf line = BUF_INIT(1024);
+
+	if (strcmp(run->execution_mode, "host_compat") == 0)
+		warn_host_compat(s);
+	if (s->is_quiet)
+		return;
+	begin_line(s);
+	buf_printf(&line, "[%s] environment=%s execution_mode=%s exit_code=%lld duration_ms=%lld\n",
+		   op, run->environment, run->execution_mode, (long long)run->exit_code,
+		   (long long)run->duration_ms);
+	say(&line);
+}
+
+void show_init(struct show *s, struct pyro *p, bool is_quiet)
+{
+	const struct pyro_observer observer = {on_phase, on_progress, on_output, s};
+
+	*s = (struct show){
+		.is_quiet = is_quiet,
+		.has_bar = isatty(STDERR_FILENO) && !is_dumb(),
+		.p = p,
+	};
+	pyro_observe(p, &observer);
+}

@@ -1,0 +1,37 @@
+/*
+ * What `pyro` shows while an operation works: phase lines and the progress bar on stderr, and the
+ * guest's output where it belongs. The struct is the context of a pyro_observer.
+ *
+ * The bar is drawn only on a terminal, at most ten times a second, and is gone before anything
+ * else is written. NO_COLOR takes its colour, TERM=dumb the bar itself.
+ */
+#ifndef CLI_SHOW_H
+#define CLI_SHOW_H
+
+#include "pyro.h"
+
+struct buf;
+
+struct show {
+	bool is_quiet;    /* --json: no phases, no guest output */
+	bool has_bar;     /* stderr can show a bar */
+	bool is_drawn;    /* a bar is on the screen now */
+	bool has_warned;  /* of host_compat */
+	bool is_pipe_out; /* stdout has no reader any more */
+	bool is_mid_line; /* the guest's last byte on the terminal was no newline */
+	int64_t drawn_ms;
+	struct pyro *p; /* cancelled when nobody reads the guest's output */
+};
+
+void show_init(struct show *s, struct pyro *p, bool is_quiet);
+/* Removes the bar. */
+void show_clear(struct show *s);
+/* The last line of a run, on stderr. */
+void show_run(struct show *s, const char *op, const struct pyro_run *run);
+
+/* Whether the descriptor is a terminal that shows colours. */
+bool show_has_colour(int fd);
+/* "12.3 MiB" */
+void show_bytes(struct buf *out, int64_t bytes);
+
+#endif
