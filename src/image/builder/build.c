@@ -1,0 +1,315 @@
+#include "image/builder/build.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "image/builder/bootstrap.h"
+#include "image/builder/event.h"
+#include "image/builder/ext4.h"
+#include "image/builder/kernel.h"
+#include "image/builder/untar.h"
+#include "image/catalog.h"
+#include "image/digest.h"
+#include "image/image.h"
+#include "image/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define KERNEL_FRESH_SECONDS (24 * 3600) /* then the archive is asked for a newer one */
+#define LOCK_MS (60 * 60 * 1000)
+#define LOCK_STEP_MS 500
+#define TOOL_MS (5 * 60 * 1000)
+#define ID_DIGITS 16
+#define KERNEL_NEED_MIB 400
+
+struct build {
+	const char *root;
+	const struct catalog_entry *entry;
+	char *tmp;
+	int lock_fd;
+};
+
+static ssize_t read_bootstrap(void *ctx, void *data, size_t len, struct pyro_error *err)
+{
+	return bootstrap_read(ctx, data, len, err);
+}
+
+/* Runs mmdebstrap and gives its stream to `take`. */
+static int bootstrap(const struct build *b, struct bootstrap_options options,
+		     int (*take)(void *ctx, const struct untar_source *source,
+				 struct pyro_error *err),
+		     void *ctx, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = mem_printf("%s/chroot", b->tmp);
+	struct untar_source source = {.read = read_bootstrap};
+	struct pyro_error why;
+	int r;
+
+	options.tmp_dir = dir;
+	options.lock_fd = b->lock_fd;
+	options.suite = b->entry->suite;
+	source.ctx = bootstrap_start(&options, err);
+	if (!source.ctx)
+		return -1;
+	r = take(ctx, &source, err);
+	/* When mmdebstrap breaks off, its own words say more than those about its broken stream. */
+	if ((r == 0 || err->code == PYRO_E_INVALID) && bootstrap_finish(source.ctx, &why) < 0) {
+		*err = why;
+		r = -1;
+	}
+	(void)bootstrap_free(source.ctx);
+	return r;
+}
+
+/* --- the kernel ------------------------------------------------------------------------- */
+
+/* The id of the installed kernel if it is intact and was fetched lately; else NULL. */
+static char *fresh_kernel(const struct build *b)
+{
+	AUTO_FREE char *link = mem_printf("%s/kernels/current", b->root);
+	AUTO_FREE char *path = mem_printf("%s/manifest.json", link);
+	AUTO_MANIFEST struct manifest m = {NULL};
+	struct stat st;
+
+	if (lstat(link, &st) < 0 || st.st_mtime > time(NULL) ||
+	    time(NULL) - st.st_mtime > KERNEL_FRESH_SECONDS)
+		return NULL;
+	if (manifest_load(&m, path, NULL) < 0 || manifest_verify(&m, NULL) < 0)
+		return NULL;
+	return mem_strdup(manifest_text(&m, "id"));
+}
+
+struct kernel_job {
+	const char *dir;
+	struct kernel kernel;
+};
+
+static int take_kernel(void *ctx, const struct untar_source *source, struct pyro_error *err)
+{
+	struct kernel_job *job = ctx;
+
+	return kernel_extract(source, job->dir, &job->kernel, err);
+}
+
+static int seal_kernel(const struct build *b, const struct kernel_job *job, char **ret_id,
+		       struct pyro_error *err)
+{
+	AUTO_FREE char *manifest = mem_printf("%s/manifest.json", job->dir);
+	AUTO_FREE char *vmlinux = mem_printf("%s/vmlinux", job->dir);
+	AUTO_FREE char *parent = mem_printf("%s/kernels", b->root);
+	char hex[DIGEST_HEX];
+
+	if (digest_file(vmlinux, hex, err) < 0)
+		return -1;
+	*ret_id = mem_printf("%s-%.*s", job->kernel.release, ID_DIGITS, hex);
+	if (manifest_write(manifest,
+			   json_pack("{ssssss}", "id", *ret_id, "release", job->kernel.release,
+				     "package", KERNEL_PACKAGE),
+			   (const char *const *)job->kernel.files, err) < 0)
+		return -1;
+	return store_install(job->dir, parent, *ret_id, err);
+}
+
+/* Sees to a kernel in the store; its id is the caller's. */
+static int need_kernel(const struct build *b, char **ret_id, struct pyro_error *err)
+{
+	static const char *const packages[] = {KERNEL_PACKAGE, NULL};
+	AUTO_FREE char *dir = mem_printf("%s/kernel", b->tmp);
+	struct kernel_job job = {.dir = dir};
+	int r;
+
+	*ret_id = fresh_kernel(b);
+	if (*ret_id)
+		return 0;
+	event_phase("kernel");
+	r = bootstrap(b,
+		      (struct bootstrap_options){
+			      .variant = "extract", .packages = packages, .phase = "kernel"},
+		      take_kernel, &job, err);
+	if (r == 0)
+		r = seal_kernel(b, &job, ret_id, err);
+	kernel_done(&job.kernel);
+	return r;
+}
+
+/* --- the root file system --------------------------------------------------------------- */
+
+static int add_text(struct ext4 *fs, const char *path, const char *text, struct pyro_error *err)
+{
+	struct ext4_entry e = {.path = path, .mode = S_IFREG | 0644, .mtime_s = time(NULL)};
+
+	if (ext4_add(fs, &e, err) < 0 || ext4_write(fs, text, strlen(text), 0, err) < 0)
+		return -1;
+	return ext4_finish(fs, (int64_t)strlen(text), err);
+}
+
+/* What the distribution leaves to the installer. Names and resolvers of this host stay here. */
+static int add_site(struct ext4 *fs, struct pyro_error *err)
+{
+	static const char *const files[][2] = {
+		{"etc/hostname", "pyro\n"},
+		{"etc/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tpyro\n"
+			      "::1\tlocalhost ip6-localhost ip6-loopback\n"},
+		{"etc/machine-id", ""},
+		{"etc/resolv.conf", "# written when the machine is given a network\n"},
+	};
+	struct ext4_entry workspace = {.path = "workspace",
+				       .mode = S_IFDIR | 0755,
+				       .mtime_s = time(NULL)};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (add_text(fs, files[i][0], files[i][1], err) < 0)
+			return -1;
+	return ext4_add(fs, &workspace, err);
+}
+
+static int take_root(void *ctx, const struct untar_source *source, struct pyro_error *err)
+{
+	return untar_to_ext4(source, ctx, err);
+}
+
+static int fill_root(const struct build *b, struct ext4 *fs, struct pyro_error *err)
+{
+	event_phase("root");
+	if (bootstrap(b,
+		      (struct bootstrap_options){.variant = "minbase",
+						 .packages = b->entry->packages,
+						 .phase = "root"},
+		      take_root, fs, err) < 0)
+		return -1;
+	return add_site(fs, err);
+}
+
+static int check_tool(struct argv *a, struct pyro_error *err)
+{
+	int r = proc_check(a, &(struct proc_options){.deadline = deadline_in(TOOL_MS)}, err);
+
+	argv_done(a);
+	return r;
+}
+
+static int make_root(const struct build *b, const char *dir, struct pyro_error *err)
+{
+	AUTO_FREE char *path = mem_printf("%s/root.ext4", dir);
+	AUTO_FREE char *identity = mem_printf("%s %s", b->entry->name, b->entry->version);
+	struct ext4 *fs = ext4_new(path, IMAGE_DISK_BYTES, "pyro-root", identity, err);
+	struct argv a = ARGV_INIT;
+
+	if (!fs)
+		return -1;
+	if (fill_root(b, fs, err) < 0) {
+		(void)ext4_free(fs);
+		return -1;
+	}
+	event_phase("check");
+	if (ext4_close(fs, err) < 0)
+		return -1;
+	argv_add(&a, "e2fsck", "-f", "-n", path, NULL);
+	return check_tool(&a, err);
+}
+
+/* An overlay without the name of what lies below: whoever uses it says so. */
+static int make_blank(const char *dir, struct pyro_error *err)
+{
+	struct argv a = ARGV_INIT;
+
+	argv_add(&a, "qemu-img", "create", "-q", "-f", "qcow2", NULL);
+	argv_addf(&a, "%s/blank.qcow2", dir);
+	argv_addf(&a, "%lld", (long long)IMAGE_DISK_BYTES);
+	return check_tool(&a, err);
+}
+
+static int seal_image(const struct build *b, const char *dir, const char *kernel_id,
+		      struct pyro_error *err)
+{
+	static const char *const artifacts[] = {"root.ext4", "blank.qcow2", NULL};
+	AUTO_FREE char *manifest = mem_printf("%s/manifest.json", dir);
+	AUTO_FREE char *parent = store_image_dir(b->root, b->entry->name);
+	AUTO_MANIFEST struct manifest m = {NULL};
+	AUTO_FREE char *id = NULL;
+
+	if (manifest_write(manifest,
+			   json_pack("{ssssss}", "name", b->entry->name, "version",
+				     b->entry->version, "kernel", kernel_id),
+			   artifacts, err) < 0 ||
+	    manifest_load(&m, manifest, err) < 0)
+		return -1;
+	id = mem_strndup(manifest_digest(&m, "root.ext4"), ID_DIGITS);
+	return store_install(dir, parent, id, err);
+}
+
+static int build_all(const struct build *b, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = mem_printf("%s/image", b->tmp);
+	AUTO_FREE char *kernel_id = NULL;
+
+	if (dir_make(dir, 0755, err) < 0 || need_kernel(b, &kernel_id, err) < 0 ||
+	    make_root(b, dir, err) < 0 || make_blank(dir, err) < 0)
+		return -1;
+	return seal_image(b, dir, kernel_id, err);
+}
+
+/* --- the whole -------------------------------------------------------------------------- */
+
+/* The lock; says once that it waits, and can be interrupted. */
+static int take_lock(const char *root, struct pyro_error *err)
+{
+	int64_t deadline = deadline_in(LOCK_MS);
+	int fd = store_lock(root, deadline_in(0), err);
+
+	if (fd < 0 && err->code == PYRO_E_BUSY)
+		event_phase("wait");
+	while (fd < 0 && err->code == PYRO_E_BUSY && deadline_left(deadline) > 0) {
+		if (bootstrap_check_cancelled(err) < 0)
+			return -1;
+		fd = store_lock(root, deadline_in(LOCK_STEP_MS), err);
+	}
+	return fd;
+}
+
+static int check_space(const struct build *b, struct pyro_error *err)
+{
+	int64_t free_mib = dir_free_bytes(b->root) >> 20;
+	int64_t need_mib = b->entry->need_mib + KERNEL_NEED_MIB;
+
+	if (free_mib >= need_mib)
+		return 0;
+	return err_set(err, PYRO_E_NO_SPACE,
+		       "'%s' has %lld MiB free, and building '%s' needs %lld MiB", b->root,
+		       (long long)free_mib, b->entry->name, (long long)need_mib);
+}
+
+/* The error names where and how much, which the one that a write met does not. */
+static void explain_no_space(const struct build *b, struct pyro_error *err)
+{
+	if (err->code == PYRO_E_NO_SPACE && !strstr(err->message, "needs"))
+		(void)err_set(err, PYRO_E_NO_SPACE,
+			      "no space left in '%s': building '%s' needs %lld MiB", b->root,
+			      b->entry->name, (long long)b->entry->need_mib + KERNEL_NEED_MIB);
+}
+
+int build_environment(const char *root, const struct catalog_entry *entry, struct pyro_error *err)
+{
+	AUTO_INSTALL struct install install = INSTALL_INIT;
+	AUTO_FD int lock_fd = take_lock(root, err);
+	AUTO_FREE char *tmp = mem_printf("%s/tmp", root);
+	struct build b = {.root = root, .entry = entry, .tmp = tmp, .lock_fd = lock_fd};
+	int r;
+
+	if (lock_fd < 0)
+		return -1;
+	if (store_open(&install, root, entry, NULL) == 0)
+		return 0;
+	if (store_remove(tmp, err) < 0 || dir_make(tmp, 0700, err) < 0 || check_space(&b, err) < 0)
+		return -1;
+	r = build_all(&b, err);
+	if (r < 0)
+		explain_no_space(&b, err);
+	if (store_remove(tmp, r < 0 ? NULL : err) < 0)
+		return -1;
+	return r;
+}

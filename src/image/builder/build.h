@@ -1,0 +1,13 @@
+/*
+ * build: makes an environment and its kernel and installs them into the store.
+ */
+#ifndef BUILDER_BUILD_H
+#define BUILDER_BUILD_H
+
+struct catalog_entry;
+struct pyro_error;
+
+/* Does nothing if an intact install is there. Waits while another process builds. */
+int build_environment(const char *root, const struct catalog_entry *entry, struct pyro_error *err);
+
+#endif

@@ -1,0 +1,492 @@
+#include "image/builder/ext4.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "image/digest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <ext2fs/ext2fs.h>
+
+#define BLOCK_SIZE 4096
+#define JOURNAL_MIB "32"
+#define MKFS_MS 60000
+/* Spelt out, so that the image does not depend on the machine's mke2fs.conf. */
+#define FEATURES                                                                          \
+	"none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,sparse_super," \
+	"large_file,huge_file,dir_nlink,extra_isize,metadata_csum"
+
+struct ext4 {
+	ext2_filsys fs;
+	char *path;
+	ext2_ino_t current;
+	ext2_file_t file; /* the current regular file, open for writing */
+	/* The directory of the entry before: tars keep a directory's entries together. */
+	char *parent_path;
+	ext2_ino_t parent;
+};
+
+static int ext4_error(const struct ext4 *fs, struct pyro_error *err, errcode_t code,
+		      const char *subject)
+{
+	if (code == EXT2_ET_BLOCK_ALLOC_FAIL || code == EXT2_ET_INODE_ALLOC_FAIL)
+		return err_set(err, PYRO_E_LIMIT, "write '%s': the image is full", subject);
+	if (code == EXT2_ET_SHORT_WRITE)
+		code = ENOSPC;
+	if (code < 256)
+		return err_sys(err, (int)code, "write '%s' to '%s'", subject, fs->path);
+	return err_set(err, PYRO_E_SYSTEM, "write '%s' to '%s': %s", subject, fs->path,
+		       error_message(code));
+}
+
+/*
+ * The journal is small because it is rewritten in circles and every block of it that a guest
+ * writes takes room in that guest's own disk. Nothing is reserved for root: root is all there is.
+ */
+static int format(const char *path, int64_t size_bytes, const char *label, const char *identity,
+		  struct pyro_error *err)
+{
+	AUTO_ARGV struct argv a = ARGV_INIT;
+	char *env[] = {(char[]){"MKE2FS_CONFIG=/dev/null"}, (char[]){"LC_ALL=C"}, NULL};
+	char hex[DIGEST_HEX];
+
+	digest_bytes(identity, strlen(identity), hex);
+	argv_add(&a, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0",
+		 NULL);
+	argv_add(&a, "-O", FEATURES, "-J", "size=" JOURNAL_MIB, "-L", label, "-U", NULL);
+	argv_addf(&a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
+	argv_add(&a, "-E", NULL);
+	argv_addf(&a, "lazy_itable_init=0,lazy_journal_init=0,hash_seed=%.8s-%.4s-%.4s-%.4s-%.12s",
+		  hex + 32, hex + 40, hex + 44, hex + 48, hex + 52);
+	argv_add(&a, path, NULL);
+	argv_addf(&a, "%lld", (long long)(size_bytes / BLOCK_SIZE));
+	return proc_check(&a, &(struct proc_options){.env = env, .deadline = deadline_in(MKFS_MS)},
+			  err);
+}
+
+static int make_sparse(const char *path, int64_t size_bytes, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0 || ftruncate(fd, size_bytes) < 0)
+		return err_sys(err, errno, "create '%s'", path);
+	return 0;
+}
+
+struct ext4 *ext4_new(const char *path, int64_t size_bytes, const char *label, const char *identity,
+		      struct pyro_error *err)
+{
+	struct ext4 *fs;
+	errcode_t code;
+
+	if (make_sparse(path, size_bytes, err) < 0 ||
+	    format(path, size_bytes, label, identity, err) < 0)
+		return NULL;
+	fs = mem_zalloc(1, sizeof(*fs));
+	fs->path = mem_strdup(path);
+	code = ext2fs_open(path, EXT2_FLAG_RW | EXT2_FLAG_64BITS, 0, 0, unix_io_manager, &fs->fs);
+	if (!code)
+		code = ext2fs_read_bitmaps(fs->fs);
+	if (!code)
+		return fs;
+	(void)ext4_error(fs, err, code, "/");
+	return ext4_free(fs);
+}
+
+struct ext4 *ext4_free(struct ext4 *fs)
+{
+	if (!fs)
+		return NULL;
+	if (fs->file)
+		(void)ext2fs_file_close(fs->file);
+	if (fs->fs)
+		ext2fs_free(fs->fs);
+	free(fs->path);
+	free(fs->parent_path);
+	free(fs);
+	return NULL;
+}
+
+int ext4_close(struct ext4 *fs, struct pyro_error *err)
+{
+	errcode_t code = ext2fs_close_free(&fs->fs);
+	int r = code ? ext4_error(fs, err, code, "/") : 0;
+
+	(void)ext4_free(fs);
+	return r;
+}
+
+/* --- names ------------------------------------------------------------------------------ */
+
+/* A directory entry for ino, where the directory may first need another block. */
+static errcode_t add_name(struct ext4 *fs, ext2_ino_t dir, const char *name, ext2_ino_t ino,
+			  int type)
+{
+	errcode_t code = ext2fs_link(fs->fs, dir, name, ino, type);
+
+	if (code != EXT2_ET_DIR_NO_SPACE)
+		return code;
+	code = ext2fs_expand_dir(fs->fs, dir);
+	return code ? code : ext2fs_link(fs->fs, dir, name, ino, type);
+}
+
+static errcode_t make_dir(struct ext4 *fs, ext2_ino_t parent, const char *name, ext2_ino_t *ret)
+{
+	errcode_t code = ext2fs_mkdir(fs->fs, parent, 0, name);
+
+	if (code == EXT2_ET_DIR_NO_SPACE) {
+		code = ext2fs_expand_dir(fs->fs, parent);
+		if (!code)
+			code = ext2fs_mkdir(fs->fs, parent, 0, name);
+	}
+	return code ? code : ext2fs_lookup(fs->fs, parent, name, (int)strlen(name), NULL, ret);
+}
+
+static int refuse(struct pyro_error *err, const char *path, const char *why)
+{
+	return err_set(err, PYRO_E_INVALID, "'%s' %s", path, why);
+}
+
+/* Steps from dir into its subdirectory `name`, which is made if missing. */
+static int enter(struct ext4 *fs, ext2_ino_t *dir, const char *name, const char *path,
+		 struct pyro_error *err)
+{
+	struct ext2_inode inode;
+	ext2_ino_t ino;
+	errcode_t code = ext2fs_lookup(fs->fs, *dir, name, (int)strlen(name), NULL, &ino);
+
+	if (code == EXT2_ET_FILE_NOT_FOUND)
+		code = make_dir(fs, *dir, name, &ino);
+	if (!code)
+		code = ext2fs_read_inode(fs->fs, ino, &inode);
+	if (code)
+		return ext4_error(fs, err, code, path);
+	if (!LINUX_S_ISDIR(inode.i_mode))
+		return refuse(err, path, "leads through something that is not a directory");
+	*dir = ino;
+	return 0;
+}
+
+/* A copy of path without empty and "." components; "" for the root. NULL with err. */
+static char *normalise(const char *path, struct pyro_error *err)
+{
+	AUTO_FREE char *clean = mem_zalloc(1, strlen(path) + 1);
+	size_t len = 0, n;
+
+	if (*path == '/') {
+		(void)refuse(err, path, "is an absolute path");
+		return NULL;
+	}
+	for (const char *p = path; *p; p += n + (p[n] == '/')) {
+		n = strcspn(p, "/");
+		if (n == 0 || (n == 1 && *p == '.'))
+			continue;
+		if ((n == 2 && p[0] == '.' && p[1] == '.') || n > EXT2_NAME_LEN) {
+			(void)refuse(err, path, n == 2 ? "leads upwards" : "has too long a name");
+			return NULL;
+		}
+		if (len)
+			clean[len++] = '/';
+		memcpy(clean + len, p, n);
+		len += n;
+	}
+	return TAKE_PTR(clean);
+}
+
+/* The directory that path (normalised, cut at its last slash here) lies in, and the last name. */
+static int find_parent(struct ext4 *fs, char *path, ext2_ino_t *ret_dir, const char **ret_name,
+		       struct pyro_error *err)
+{
+	char *slash = strrchr(path, '/'), *rest = path, *part;
+	ext2_ino_t dir = EXT2_ROOT_INO;
+
+	*ret_dir = dir;
+	*ret_name = slash ? slash + 1 : path;
+	if (!slash)
+		return 0;
+	*slash = '\0';
+	if (fs->parent_path && strcmp(fs->parent_path, path) == 0) {
+		*ret_dir = fs->parent;
+		return 0;
+	}
+	free(fs->parent_path);
+	fs->parent_path = NULL;
+	AUTO_FREE char *whole = mem_strdup(path);
+	while ((part = strsep(&rest, "/")))
+		if (enter(fs, &dir, part, whole, err) < 0)
+			return -1;
+	fs->parent_path = TAKE_PTR(whole);
+	fs->parent = *ret_dir = dir;
+	return 0;
+}
+
+/* Takes away one name of something that is no directory, and the inode with the last name. */
+static errcode_t drop(struct ext4 *fs, ext2_ino_t dir, const char *name, ext2_ino_t ino,
+		      struct ext2_inode_large *inode)
+{
+	struct ext2_inode *small = EXT2_INODE(inode);
+	errcode_t code = ext2fs_unlink(fs->fs, dir, name, ino, 0);
+
+	if (code)
+		return code;
+	if (--inode->i_links_count == 0) {
+		code = ext2fs_free_ext_attr(fs->fs, ino, inode);
+		if (!code && ext2fs_inode_has_valid_blocks2(fs->fs, small))
+			code = ext2fs_punch(fs->fs, ino, small, NULL, 0, ~0ULL);
+		if (code)
+			return code;
+		inode->i_dtime = (uint32_t)inode->i_mtime;
+		ext2fs_inode_alloc_stats2(fs->fs, ino, -1, 0);
+	}
+	return ext2fs_write_inode_full(fs->fs, ino, small, sizeof(*inode));
+}
+
+/*
+ * Makes room for a new entry. *ret is 0, or a directory that stays because the new one is a
+ * directory, too.
+ */
+static int clear_name(struct ext4 *fs, ext2_ino_t dir, const char *name, bool want_dir,
+		      ext2_ino_t *ret, const char *path, struct pyro_error *err)
+{
+	struct ext2_inode_large inode;
+	ext2_ino_t ino;
+	errcode_t code = ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, &ino);
+
+	*ret = 0;
+	if (code == EXT2_ET_FILE_NOT_FOUND)
+		return 0;
+	if (!code)
+		code = ext2fs_read_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
+	if (!code && LINUX_S_ISDIR(inode.i_mode)) {
+		*ret = ino;
+		return want_dir ? 0 : refuse(err, path, "would replace a directory");
+	}
+	if (!code)
+		code = drop(fs, dir, name, ino, &inode);
+	return code ? ext4_error(fs, err, code, path) : 0;
+}
+
+/* --- entries ---------------------------------------------------------------------------- */
+
+static void set_time(uint32_t *low, uint32_t *extra, int64_t seconds, uint32_t ns)
+{
+	/* Thirty-four bits from 1901 on: two epoch bits share a word with the nanoseconds. */
+	int64_t max = ((int64_t)4 << 32) + INT32_MIN - 1;
+
+	seconds = seconds < INT32_MIN ? INT32_MIN : seconds > max ? max : seconds;
+	*low = (uint32_t)seconds;
+	*extra = (uint32_t)((seconds - (int32_t)*low) >> 32 & 3) | (ns % 1000000000) << 2;
+}
+
+static void set_attributes(struct ext2_inode_large *inode, const struct ext4_entry *e)
+{
+	uint32_t time, extra;
+
+	set_time(&time, &extra, e->mtime_s, e->mtime_ns);
+	inode->i_mode = (uint16_t)e->mode;
+	inode->i_uid = (uint16_t)e->uid;
+	inode->i_gid = (uint16_t)e->gid;
+	ext2fs_set_i_uid_high(*inode, (uint16_t)(e->uid >> 16));
+	ext2fs_set_i_gid_high(*inode, (uint16_t)(e->gid >> 16));
+	inode->i_extra_isize = sizeof(*inode) - EXT2_GOOD_OLD_INODE_SIZE;
+	inode->i_atime = inode->i_ctime = inode->i_mtime = inode->i_crtime = time;
+	inode->i_atime_extra = inode->i_ctime_extra = extra;
+	inode->i_mtime_extra = inode->i_crtime_extra = extra;
+}
+
+static void set_device(struct ext2_inode_large *inode, uint32_t dev_major, uint32_t dev_minor)
+{
+	if (dev_major < 256 && dev_minor < 256)
+		inode->i_block[0] = dev_major << 8 | dev_minor;
+	else
+		inode->i_block[1] =
+			(dev_minor & 0xff) | dev_major << 8 | (dev_minor & ~0xffU) << 12;
+}
+
+static int entry_type(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return EXT2_FT_REG_FILE;
+	case S_IFDIR:
+		return EXT2_FT_DIR;
+	case S_IFLNK:
+		return EXT2_FT_SYMLINK;
+	case S_IFCHR:
+		return EXT2_FT_CHRDEV;
+	case S_IFBLK:
+		return EXT2_FT_BLKDEV;
+	case S_IFIFO:
+		return EXT2_FT_FIFO;
+	default:
+		return EXT2_FT_UNKNOWN;
+	}
+}
+
+/* A new inode that is neither directory nor symbolic link, with its name. */
+static errcode_t make_inode(struct ext4 *fs, ext2_ino_t dir, const char *name,
+			    const struct ext4_entry *e, ext2_ino_t *ret)
+{
+	struct ext2_inode_large inode = {.i_links_count = 1};
+	errcode_t code = ext2fs_new_inode(fs->fs, dir, (int)e->mode, NULL, ret);
+
+	if (code)
+		return code;
+	ext2fs_inode_alloc_stats2(fs->fs, *ret, 1, 0);
+	set_attributes(&inode, e);
+	if (S_ISREG(e->mode)) {
+		inode.i_flags = EXT4_EXTENTS_FL;
+		code = ext2fs_write_new_inode(fs->fs, *ret, EXT2_INODE(&inode));
+		if (!code) { /* makes the root of an empty extent tree */
+			ext2_extent_handle_t handle;
+
+			code = ext2fs_extent_open2(fs->fs, *ret, EXT2_INODE(&inode), &handle);
+			if (!code)
+				ext2fs_extent_free(handle);
+		}
+	} else if (S_ISCHR(e->mode) || S_ISBLK(e->mode)) {
+		set_device(&inode, e->dev_major, e->dev_minor);
+	}
+	if (!code)
+		code = ext2fs_write_inode_full(fs->fs, *ret, EXT2_INODE(&inode), sizeof(inode));
+	return code ? code : add_name(fs, dir, name, *ret, entry_type(e->mode));
+}
+
+static errcode_t make_symlink(struct ext4 *fs, ext2_ino_t dir, const char *name, const char *target,
+			      ext2_ino_t *ret)
+{
+	errcode_t code = ext2fs_symlink(fs->fs, dir, 0, name, target);
+
+	if (code == EXT2_ET_DIR_NO_SPACE) {
+		code = ext2fs_expand_dir(fs->fs, dir);
+		if (!code)
+			code = ext2fs_symlink(fs->fs, dir, 0, name, target);
+	}
+	return code ? code : ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, ret);
+}
+
+/* What make_dir and ext2fs_symlink made gets its owner, permissions and times. */
+static errcode_t apply_attributes(struct ext4 *fs, ext2_ino_t ino, const struct ext4_entry *e)
+{
+	struct ext2_inode_large inode;
+	errcode_t code = ext2fs_read_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
+
+	if (code)
+		return code;
+	set_attributes(&inode, e);
+	return ext2fs_write_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
+}
+
+static errcode_t make_entry(struct ext4 *fs, ext2_ino_t dir, const char *name,
+			    const struct ext4_entry *e, ext2_ino_t *ino)
+{
+	errcode_t code = 0;
+
+	if (!S_ISDIR(e->mode) && !S_ISLNK(e->mode))
+		return make_inode(fs, dir, name, e, ino);
+	if (S_ISLNK(e->mode))
+		code = make_symlink(fs, dir, name, e->target, ino);
+	else if (!*ino)
+		code = make_dir(fs, dir, name, ino);
+	return code ? code : apply_attributes(fs, *ino, e);
+}
+
+int ext4_add(struct ext4 *fs, const struct ext4_entry *e, struct pyro_error *err)
+{
+	AUTO_FREE char *path = normalise(e->path, err);
+	ext2_ino_t dir = EXT2_ROOT_INO, ino = EXT2_ROOT_INO;
+	const char *name = "";
+	errcode_t code;
+
+	if (!path)
+		return -1;
+	if (entry_type(e->mode) == EXT2_FT_UNKNOWN || (!*path && !S_ISDIR(e->mode)))
+		return refuse(err, e->path, "is of a kind that cannot be");
+	if (S_ISLNK(e->mode) && (!*e->target || strlen(e->target) >= BLOCK_SIZE))
+		return refuse(err, e->path, "is a symbolic link to an impossible target");
+	if (*path && (find_parent(fs, path, &dir, &name, err) < 0 ||
+		      clear_name(fs, dir, name, S_ISDIR(e->mode), &ino, e->path, err) < 0))
+		return -1;
+	code = make_entry(fs, dir, name, e, &ino);
+	if (!code && S_ISREG(e->mode))
+		code = ext2fs_file_open(fs->fs, ino, EXT2_FILE_WRITE, &fs->file);
+	fs->current = ino;
+	return code ? ext4_error(fs, err, code, e->path) : 0;
+}
+
+int ext4_write(struct ext4 *fs, const void *data, size_t len, int64_t offset,
+	       struct pyro_error *err)
+{
+	const char *p = data;
+	errcode_t code = ext2fs_file_llseek(fs->file, (__u64)offset, EXT2_SEEK_SET, NULL);
+
+	while (!code && len) {
+		unsigned int n = 0;
+
+		code = ext2fs_file_write(fs->file, p, len > 1 << 20 ? 1 << 20 : (unsigned)len, &n);
+		p += n;
+		len -= n;
+	}
+	return code ? ext4_error(fs, err, code, "a file") : 0;
+}
+
+int ext4_finish(struct ext4 *fs, int64_t size_bytes, struct pyro_error *err)
+{
+	errcode_t code = ext2fs_file_set_size2(fs->file, (ext2_off64_t)size_bytes);
+	errcode_t closed = ext2fs_file_close(fs->file);
+
+	fs->file = NULL;
+	return code || closed ? ext4_error(fs, err, code ? code : closed, "a file") : 0;
+}
+
+int ext4_set_xattr(struct ext4 *fs, const char *name, const void *value, size_t len,
+		   struct pyro_error *err)
+{
+	struct ext2_xattr_handle *handle;
+	errcode_t code = ext2fs_xattrs_open(fs->fs, fs->current, &handle);
+
+	if (code)
+		return ext4_error(fs, err, code, name);
+	code = ext2fs_xattrs_read(handle);
+	if (!code)
+		code = ext2fs_xattr_set(handle, name, value, len);
+	(void)ext2fs_xattrs_close(&handle);
+	return code ? ext4_error(fs, err, code, name) : 0;
+}
+
+int ext4_link(struct ext4 *fs, const char *path, const char *existing, struct pyro_error *err)
+{
+	AUTO_FREE char *clean = normalise(path, err);
+	AUTO_FREE char *from = clean ? normalise(existing, err) : NULL;
+	struct ext2_inode_large inode;
+	ext2_ino_t dir, ino, is_dir;
+	const char *name;
+	errcode_t code;
+
+	if (!from || find_parent(fs, from, &dir, &name, err) < 0)
+		return -1;
+	code = ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, &ino);
+	if (!code)
+		code = ext2fs_read_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
+	if (code || LINUX_S_ISDIR(inode.i_mode))
+		return refuse(err, path, "is a link to a file that is not there");
+	if (inode.i_links_count >= EXT2_LINK_MAX)
+		return refuse(err, path, "is one link too many");
+	inode.i_links_count++;
+	code = ext2fs_write_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
+	if (code)
+		return ext4_error(fs, err, code, path);
+	if (find_parent(fs, clean, &dir, &name, err) < 0 ||
+	    clear_name(fs, dir, name, false, &is_dir, path, err) < 0)
+		return -1;
+	code = add_name(fs, dir, name, ino, entry_type(inode.i_mode));
+	return code ? ext4_error(fs, err, code, path) : 0;
+}

@@ -1,0 +1,38 @@
+#include "image/catalog.h"
+
+#include "base/err.h"
+#include "base/parse.h"
+
+#include <string.h>
+
+static const struct catalog_entry entries[] = {
+#define ENV(name, version, text, suite, need_mib, ...) \
+	{name, version, text, suite, need_mib, (const char *const[]){__VA_ARGS__, NULL}},
+#include "image/catalog.def"
+#undef ENV
+	{.name = NULL},
+};
+
+const struct catalog_entry *catalog_entries(void)
+{
+	return entries;
+}
+
+const struct catalog_entry *catalog_find(const char *name, struct pyro_error *err)
+{
+	const char *names[ARRAY_SIZE(entries)], *nearest;
+
+	for (size_t i = 0; i < ARRAY_SIZE(entries); i++) {
+		names[i] = entries[i].name;
+		if (names[i] && strcmp(names[i], name) == 0)
+			return &entries[i];
+	}
+	nearest = parse_nearest(name, names);
+	(void)err_set(err, PYRO_E_UNKNOWN_ENVIRONMENT, "unknown environment '%s'", name);
+	if (nearest)
+		(void)err_hint(err, "did you mean '%s'? 'pyro env list' shows all of them",
+			       nearest);
+	else
+		(void)err_hint(err, "'pyro env list' shows all of them");
+	return NULL;
+}

