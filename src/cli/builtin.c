@@ -2,14 +2,14 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "cli/command.h"
+#include "cli/args.h"
 #include "cli/completion.h"
 #include "cli/exit.h"
 #include "cli/help.h"
 #include "pyro.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 int builtin_help(char **args)
@@ -18,7 +18,7 @@ int builtin_help(char **args)
 	struct pyro_error err;
 
 	if (help_find(args, &out, &err) < 0)
-		return exit_error(&err, /* as_json= */ false);
+		return exit_error(&err, args_has(args, "--json"));
 	return exit_text(&out, 0);
 }
 

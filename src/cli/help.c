@@ -1,14 +1,16 @@
-#include "cli/command.h"
+#include "cli/help.h"
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/parse.h"
-#include "cli/help.h"
+#include "cli/command.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define WIDTH 80
-#define COLUMN_MAX 26
+#define OPTION_COLUMN 29
+#define COMMAND_COLUMN 20
 
 /* Appends text broken at blanks; the first line begins at column `at`, others at `indent`. */
 static void wrap(struct buf *out, const char *text, size_t at, size_t indent)
@@ -53,9 +55,11 @@ static void row(struct buf *out, const char *left, size_t column, const char *te
 void help_bounds(const struct op_input *in, struct buf *out)
 {
 	if (in->kind == KIND_INT)
-		buf_printf(out, "; %lld to %lld", (long long)in->min, (long long)in->max);
+		buf_printf(out, " (%lld to %lld", (long long)in->min, (long long)in->max);
 	if (in->def)
-		buf_printf(out, "; default %s", in->def);
+		buf_printf(out, "%sdefault %s", in->kind == KIND_INT ? ", " : " (", in->def);
+	if (in->kind == KIND_INT || in->def)
+		buf_puts(out, ")");
 }
 
 static void input_row(struct buf *out, const struct op_input *in, size_t column)
@@ -84,7 +88,7 @@ static void arguments(struct buf *out, const struct op_row *op)
 		if (is_first)
 			buf_puts(out, "Arguments:\n");
 		is_first = false;
-		input_row(out, in, COLUMN_MAX);
+		input_row(out, in, OPTION_COLUMN);
 	}
 	if (!is_first)
 		buf_puts(out, "\n");
@@ -95,10 +99,10 @@ static void options(struct buf *out, const struct command *command)
 	buf_puts(out, "Options:\n");
 	for (const struct op_input *in = command->op->inputs; in->name; in++)
 		if (!(in->flags & (POS | REST)))
-			input_row(out, in, COLUMN_MAX);
+			input_row(out, in, OPTION_COLUMN);
 	if (command_has_json(command))
-		row(out, "--json", COLUMN_MAX, "Print one JSON object on stdout");
-	row(out, "-h, --help", COLUMN_MAX, "Show this help");
+		row(out, "--json", OPTION_COLUMN, "Print one JSON object on stdout");
+	row(out, "-h, --help", OPTION_COLUMN, "Show this help");
 	buf_puts(out, "\n");
 }
 
@@ -146,7 +150,7 @@ static void list_commands(struct buf *out, const char *words)
 {
 	for (size_t i = 0; i < commands_count; i++)
 		if (commands[i].words && command_starts_with(commands[i].words, words))
-			row(out, commands[i].words, COLUMN_MAX - 6, commands[i].summary);
+			row(out, commands[i].words, COMMAND_COLUMN, commands[i].summary);
 }
 
 /* Commands of one word, by whether they are operations. */
@@ -155,7 +159,7 @@ static void list_plain(struct buf *out, bool are_ops)
 	for (size_t i = 0; i < commands_count; i++)
 		if (commands[i].words && !!commands[i].op == are_ops &&
 		    (!are_ops || !strchr(commands[i].words, ' ')))
-			row(out, commands[i].words, COLUMN_MAX - 6, commands[i].summary);
+			row(out, commands[i].words, COMMAND_COLUMN, commands[i].summary);
 }
 
 static void help_top(struct buf *out)
@@ -174,8 +178,8 @@ static void help_top(struct buf *out)
 	buf_puts(out, "\nOther commands:\n");
 	list_plain(out, false);
 	buf_puts(out, "\nOptions:\n");
-	row(out, "--version", COLUMN_MAX - 6, "Print the version");
-	row(out, "-h, --help", COLUMN_MAX - 6, "Show help; after a command: the command's");
+	row(out, "--version", COMMAND_COLUMN, "Print the version");
+	row(out, "-h, --help", COMMAND_COLUMN, "Show help; after a command: the command's");
 	buf_puts(out, "\n"
 		      "Exit codes: 0 done, 2 wrong usage, 125 pyro's own failure, 128+n ended by\n"
 		      "signal n; run and vm exec end with the exit code of their command.\n");
@@ -231,6 +235,11 @@ int help_find(char *const *argv, struct buf *out, struct pyro_error *err)
 		buf_puts(&words, group);
 		if (!command_is_group(group))
 			return unknown(group, err);
+	}
+	if (*argv && strcmp(*argv, "--help") != 0 && strcmp(*argv, "-h") != 0) {
+		(void)err_set(err, PYRO_E_USAGE, "there is no option '%s' here", *argv);
+		(void)err_hint(err, "options stand behind the whole command; pyro --help");
+		return -1;
 	}
 	help_group(buf_text(&words), out);
 	return 0;

@@ -21,7 +21,7 @@ void help_group(const char *words, struct buf *out);
  */
 int help_find(char *const *argv, struct buf *out, struct pyro_error *err);
 
-/* "; default 30, 1 to 86400" and the like: what an option's text should end with. */
+/* Appends " (1 to 86400, default 30)": what the text of an input ends with. */
 void help_bounds(const struct op_input *in, struct buf *out);
 
 #endif

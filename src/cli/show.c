@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/exit.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>

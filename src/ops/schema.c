@@ -1,5 +1,6 @@
 #include "ops/schema.h"
 
+#include "base/mem.h"
 #include "base/parse.h"
 
 static json_t *text_list(void)
@@ -110,4 +111,16 @@ json_t *schema_output(const struct rec_row *rec)
 	}
 	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties,
 			 "required", required, "additionalProperties", 0);
+}
+
+json_t *schema_tool(const struct op_row *op)
+{
+	AUTO_FREE char *description = mem_printf("%s. %s", op->summary, op->usage);
+
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:{s:b, s:b, s:b, s:b}}", "name", op->mcp,
+			 "title", op->title, "description", description, "inputSchema",
+			 schema_input(op), "outputSchema", schema_output(op->ret), "annotations",
+			 "readOnlyHint", !!(op->hints & READ_ONLY), "destructiveHint",
+			 !!(op->hints & DESTRUCTIVE), "idempotentHint", !!(op->hints & IDEMPOTENT),
+			 "openWorldHint", !!(op->hints & OPEN_WORLD));
 }

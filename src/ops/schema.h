@@ -11,5 +11,7 @@
 /* A new object each. Inputs that are CLI_ONLY are left out. */
 json_t *schema_input(const struct op_row *op);
 json_t *schema_output(const struct rec_row *rec);
+/* The whole entry of MCP's tools/list: name, texts, both schemas and annotations. */
+json_t *schema_tool(const struct op_row *op);
 
 #endif

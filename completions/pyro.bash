@@ -1,0 +1,63 @@
+# bash completion for pyro; made by: pyro completion bash
+_pyro_environments()
+{
+	pyro env list 2>/dev/null | sed -n '2,$s/ .*//p'
+}
+
+_pyro()
+{
+	local -a words
+	local line=${COMP_LINE:0:COMP_POINT} cur path='' word offer='' environments=0
+	read -ra words <<<"$line"
+	[[ $line == *[[:space:]] ]] && words+=('')
+	cur=${words[-1]}
+	for word in "${words[@]:1:${#words[@]}-2}"; do
+		if [[ $word == -- ]]; then
+			compopt -o default
+			COMPREPLY=()
+			return
+		fi
+		case "${path:+$path }$word" in
+		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'prepare' | 'doctor' | 'demo' | 'mcp' | 'mcp serve' | 'completion' | 'help' | 'version')
+			path="${path:+$path }$word" ;;
+		esac
+	done
+	case "$path" in
+	'') offer='env run vm prepare doctor demo mcp completion help version  --version --help' ;;
+	'env') offer='list pull inspect prune  --help' ;;
+	'env list') offer=' --json --help' ;;
+	'env pull') offer=' --json --help' environments=1 ;;
+	'env inspect') offer=' --json --help' environments=1 ;;
+	'env prune') offer=' --json --help' ;;
+	'run') offer=' --vcpu-count --mem-mib --timeout-seconds --ttl-seconds --network --allow-host-compat --json --help' environments=1 ;;
+	'vm') offer='create start exec stop delete status list network-info reap-expired  --help' ;;
+	'vm create') offer=' --vcpu-count --mem-mib --ttl-seconds --network --allow-host-compat --json --help' environments=1 ;;
+	'vm start') offer=' --json --help' ;;
+	'vm exec') offer=' --timeout-seconds --json --help' ;;
+	'vm stop') offer=' --json --help' ;;
+	'vm delete') offer=' --json --help' ;;
+	'vm status') offer=' --json --help' ;;
+	'vm list') offer=' --json --help' ;;
+	'vm network-info') offer=' --json --help' ;;
+	'vm reap-expired') offer=' --json --help' ;;
+	'prepare') offer=' --network --force --json --help' environments=1 ;;
+	'doctor') offer=' --platform --environment --json --help' ;;
+	'demo') offer=' --network --help' ;;
+	'mcp') offer='serve  --help' ;;
+	'mcp serve') offer=' --help' ;;
+	'completion') offer='bash zsh fish --help' ;;
+	'help') offer=' --help' ;;
+	'version') offer=' --help' ;;
+	esac
+	if [[ ${words[-2]} == --environment ]]; then
+		offer=$(_pyro_environments)
+	elif ((environments)) && [[ $cur != -* ]]; then
+		offer+=" $(_pyro_environments)"
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$offer" -- "$cur")
+	# bash takes the colon of debian:12 for the end of a word.
+	if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+		COMPREPLY=("${COMPREPLY[@]#"${cur%:*}:"}")
+	fi
+}
+complete -F _pyro pyro

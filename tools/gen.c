@@ -1,0 +1,271 @@
+/*
+ * gen ROOT: writes everything that is derived from the rows in ops/ below ROOT. The files are
+ * checked in, so that people can read them and see what a change does; tests/agree compares.
+ */
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "cli/command.h"
+#include "cli/completion.h"
+#include "cli/help.h"
+#include "ops/schema.h"
+#include "pyro.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MADE_BY "made by make gen from the rows in ops/; do not edit"
+
+/* Text of a table's cell. */
+static void cell(struct buf *out, const char *text)
+{
+	for (; *text; text++)
+		buf_printf(out, *text == '|' ? "\\%c" : "%c", *text);
+}
+
+static void md_inputs(const struct command *command, struct buf *out)
+{
+	char label[OPS_LABEL_MAX];
+
+	buf_puts(out, "| argument or option | what it is |\n|---|---|\n");
+	for (const struct op_input *in = command->op->inputs; in->name; in++) {
+		bool is_option = !(in->flags & (POS | REST));
+
+		ops_input_label(in, NAMING_CLI, label);
+		buf_printf(out, "| `%s%s%s%s` | ", in->flags & REST ? "-- " : "", label,
+			   is_option && in->metavar ? " " : "",
+			   is_option && in->metavar ? in->metavar : "");
+		cell(out, in->text);
+		help_bounds(in, out);
+		buf_puts(out, " |\n");
+	}
+	if (command_has_json(command))
+		buf_puts(out, "| `--json` | Print one JSON object on stdout |\n");
+	buf_puts(out, "| `-h`, `--help` | Show the help |\n\n");
+}
+
+static const char *kind_name(const struct rec_field *f)
+{
+	static const char *const names[] = {
+		[KIND_STR] = "string",   [KIND_BOOL] = "boolean",
+		[KIND_INT] = "integer",  [KIND_NUM] = "number",
+		[KIND_STRV] = "strings", [KIND_CMD] = "string or strings",
+		[KIND_REC] = "object",   [KIND_LIST] = "list of objects",
+	};
+
+	return names[f->kind];
+}
+
+static void md_fields(const struct rec_row *rec, const char *prefix, struct buf *out)
+{
+	for (const struct rec_field *f = rec->fields; f->name; f++) {
+		buf_printf(out, "| `%s%s` | %s%s | ", prefix, f->name, kind_name(f),
+			   f->flags & NULLABLE && f->kind != KIND_REC ? " or null" : "");
+		cell(out, f->text);
+		buf_puts(out, " |\n");
+		if (f->of) {
+			AUTO_FREE char *inner = mem_printf("%s%s%s.", prefix, f->name,
+							   f->kind == KIND_LIST ? "[]" : "");
+
+			md_fields(f->of, inner, out);
+		}
+	}
+}
+
+static void md_command(const struct command *command, struct buf *out)
+{
+	const struct op_row *op = command->op;
+
+	buf_printf(out, "\n## pyro %s\n\n%s.\n\n    ", command->words, command->summary);
+	command_usage(command, out);
+	buf_puts(out, "\n\n");
+	if (!op) {
+		buf_printf(out, "%s\n", command->details);
+		return;
+	}
+	buf_printf(out, "%s\n\n", op->usage);
+	md_inputs(command, out);
+	buf_puts(out, "Examples:\n\n");
+	for (const struct op_example *e = op->examples; e->command; e++)
+		buf_printf(out, "    # %s\n    %s\n", e->text, e->command);
+	buf_printf(out,
+		   "\nNext: %s\n\nResult: %s.\n\n| field | type | what it says |\n|---|---|---|\n",
+		   op->next, op->ret->text);
+	md_fields(op->ret, "", out);
+	if (op->mcp)
+		buf_printf(out, "\nMCP tool: `%s`. ", op->mcp);
+	buf_printf(out, "%sC: `pyro_%s()`. Python: `Pyro.%s()`.\n", op->mcp ? "" : "\n", op->name,
+		   op->name);
+}
+
+static void make_cli(struct buf *out)
+{
+	buf_puts(out,
+		 "<!-- " MADE_BY " -->\n# The command line\n\n"
+		 "Results go to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong "
+		 "usage, 125 pyro's own\nfailure, 128+n ended by signal n (141: nobody reads the "
+		 "output); `run` and `vm exec` end with the exit\ncode of their command. With "
+		 "`--json` stdout carries exactly one JSON object, also for an error\n"
+		 "([errors.md](errors.md)). `NO_COLOR` takes colours away.\n");
+	for (size_t i = 0; i < commands_count; i++)
+		if (commands[i].words)
+			md_command(&commands[i], out);
+}
+
+static void make_errors(struct buf *out)
+{
+	buf_puts(out, "<!-- " MADE_BY " -->\n# Errors\n\n"
+		      "Every surface reports an error as `{code, message, hint, retryable}`. The "
+		      "message says what failed,\non what and why; the hint is the next command or "
+		      "change. The hints here are those of last resort:\nthe place that fails "
+		      "usually knows a better one. `retryable` means that the same call can "
+		      "succeed\nlater without any change.\n\n"
+		      "| code | in C | retryable | hint |\n|---|---|---|---|\n");
+#define ERR(code, wire, retryable, hint)                                   \
+	buf_printf(out, "| `%s` | `PYRO_E_%s` | %s | %s |\n", wire, #code, \
+		   (retryable) ? "yes" : "no", err_default_hint(PYRO_E_##code));
+#include "ops/errors.def"
+#undef ERR
+}
+
+static void make_tools(struct buf *out)
+{
+	json_t *tools = json_array(), *whole = json_pack("{s:o}", "tools", tools);
+	AUTO_FREE char *text = NULL;
+
+	for (int i = 0; i < OP_COUNT; i++)
+		if (ops_rows[i].mcp)
+			json_array_append_new(tools, schema_tool(&ops_rows[i]));
+	text = json_dumps(whole, JSON_INDENT(2));
+	buf_printf(out, "%s\n", text);
+	json_decref(whole);
+}
+
+/* roff takes a backslash for itself, a hyphen for a typographic one, a leading dot for a macro. */
+static void roff(struct buf *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		buf_puts(out, "\\&");
+	for (; *text; text++)
+		if (*text == '\\')
+			buf_puts(out, "\\e");
+		else
+			buf_printf(out, *text == '-' ? "\\%c" : "%c", *text);
+}
+
+static void man_options(const struct op_row *op, struct buf *out)
+{
+	char label[OPS_LABEL_MAX];
+
+	for (const struct op_input *in = op->inputs; in->name; in++) {
+		AUTO_BUF struct buf bounds = BUF_INIT(256);
+
+		ops_input_label(in, NAMING_CLI, label);
+		help_bounds(in, &bounds);
+		buf_puts(out, ".TP\n.B ");
+		roff(out, label);
+		if (!(in->flags & (POS | REST)) && in->metavar)
+			buf_printf(out, " \\fI%s\\fP", in->metavar);
+		buf_puts(out, "\n");
+		roff(out, in->text);
+		roff(out, buf_text(&bounds));
+		buf_puts(out, "\n");
+	}
+}
+
+static void man_command(const struct command *command, struct buf *out)
+{
+	AUTO_BUF struct buf usage = BUF_INIT(1024);
+
+	command_usage(command, &usage);
+	buf_puts(out, ".SS ");
+	roff(out, buf_text(&usage));
+	buf_puts(out, "\n");
+	roff(out, command->summary);
+	buf_puts(out, ".\n");
+	roff(out, command->op ? command->op->usage : command->details);
+	buf_puts(out, "\n");
+	if (!command->op)
+		return;
+	man_options(command->op, out);
+	buf_puts(out, ".PP\nExamples:\n.PP\n.nf\n.RS\n");
+	for (const struct op_example *e = command->op->examples; e->command; e++) {
+		roff(out, e->command);
+		buf_puts(out, "\n");
+	}
+	buf_puts(out, ".RE\n.fi\n");
+}
+
+static void make_man(struct buf *out)
+{
+	buf_puts(out,
+		 ".\\\" " MADE_BY "\n.TH PYRO 1 \"\" \"pyro " PYRO_VERSION "\"\n"
+		 ".SH NAME\npyro \\- disposable microVM workspaces for coding agents\n"
+		 ".SH SYNOPSIS\n.B pyro\n.I COMMAND\n[ARGUMENTS] [OPTIONS]\n"
+		 ".SH DESCRIPTION\n"
+		 "pyro gives a coding agent a bounded, disposable computer: a virtual machine\n"
+		 "in which commands run apart from the host, and which is deleted afterwards.\n"
+		 "Results go to standard output, everything else to standard error.\n"
+		 "With \\fB\\-\\-json\\fP a command prints exactly one JSON object, also for "
+		 "an error.\n"
+		 ".SH COMMANDS\n");
+	for (size_t i = 0; i < commands_count; i++)
+		if (commands[i].words)
+			man_command(&commands[i], out);
+	buf_puts(out, ".SH EXIT STATUS\n"
+		      "0 done, 2 wrong usage, 125 pyro\\(aqs own failure, 128+n ended by signal n\n"
+		      "(141: nobody reads the output any more).\n"
+		      "\\fBrun\\fP and \\fBvm exec\\fP end with the exit code of their command.\n"
+		      ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nTakes colours away.\n"
+		      ".TP\n.B PYRO_ACCEL\nauto, kvm or tcg: the accelerator of guests.\n"
+		      ".TP\n.B PYRO_ENVIRONMENT_CACHE_DIR\nWhere environments are kept; default\n"
+		      "~/.cache/pyro\\-mcp/environments.\n");
+}
+
+static void make_bash(struct buf *out)
+{
+	(void)completion_script("bash", out);
+}
+
+static void make_zsh(struct buf *out)
+{
+	(void)completion_script("zsh", out);
+}
+
+static void make_fish(struct buf *out)
+{
+	(void)completion_script("fish", out);
+}
+
+static const struct {
+	const char *dir, *name;
+	void (*make)(struct buf *out);
+} files[] = {
+	{"docs/reference", "cli.md", make_cli},
+	{"docs/reference", "errors.md", make_errors},
+	{"docs/man", "pyro.1", make_man},
+	{"completions", "pyro.bash", make_bash},
+	{"completions", "_pyro", make_zsh},
+	{"completions", "pyro.fish", make_fish},
+	{"tests/agree/golden", "tools-list.json", make_tools},
+};
+
+int main(int argc, char **argv)
+{
+	const char *root = argc == 2 ? argv[1] : ".";
+	struct pyro_error err;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
+		AUTO_FREE char *dir = mem_printf("%s/%s", root, files[i].dir);
+		AUTO_FREE char *path = mem_printf("%s/%s", dir, files[i].name);
+
+		files[i].make(&out);
+		if (dir_make(dir, 0755, &err) < 0 ||
+		    file_write_atomic(path, buf_text(&out), out.len, 0644, &err) < 0) {
+			(void)fprintf(stderr, "gen: %s\n", err.message);
+			return 1;
+		}
+	}
+	return 0;
+}
