@@ -29,8 +29,9 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define GROUP CGROUP_ROOT "/pyro"
 #define PROCESSES_MAX 16384
+#define REAP_MAX 16
 /* Memory of the guest that its commands cannot have: the agent's and the kernel's. */
-#define RESERVE_BYTES (32LL * 1024 * 1024)
+#define RESERVE_BYTES (24LL * 1024 * 1024)
 
 struct tree {
 	struct tree *next;
@@ -78,14 +79,17 @@ static long long processes_max(void)
 	return threads_max / 4 * 3 < PROCESSES_MAX ? threads_max / 4 * 3 : PROCESSES_MAX;
 }
 
+/* Of what is free before anything was started: what the kernel already took nobody can give back.
+ */
 static long long memory_max(void)
 {
 	struct sysinfo info = {0};
-	long long total;
+	long long available;
 
 	(void)sysinfo(&info);
-	total = (long long)info.totalram * info.mem_unit;
-	return total - RESERVE_BYTES > total / 2 ? total - RESERVE_BYTES : total / 2;
+	available = (long long)info.freeram * info.mem_unit;
+	return available - RESERVE_BYTES > available / 2 ? available - RESERVE_BYTES
+							 : available / 2;
 }
 
 /* The limits for all commands together. A tree's own cgroup has no controllers: that is cheaper. */
@@ -160,26 +164,36 @@ static void on_status(struct loop_fd *src, uint32_t events)
 	read_status(src->ctx);
 }
 
-/* Reaps everything that ended; false when no child is left at all. */
-static bool reap(void)
+static void reaped(pid_t pid, int status)
 {
+	struct tree *tree = self.trees;
+
+	while (tree && tree->pid != pid)
+		tree = tree->next;
+	if (!tree)
+		return; /* an orphan that was handed to PID 1 */
+	tree->pid = 0;
+	if (self.is_guest)
+		end_tree(tree, status);
+	else
+		read_status(tree);
+}
+
+/*
+ * Reaps what ended, up to a number: under a fork bomb there is always more. Returns what the last
+ * waitpid did: more than 0 if there may be more, -1 if no child is left at all.
+ */
+static pid_t reap(void)
+{
+	pid_t pid = 1;
 	int status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct tree *tree = self.trees;
-
-		while (tree && tree->pid != pid)
-			tree = tree->next;
-		if (!tree)
-			continue; /* an orphan that was handed to PID 1 */
-		tree->pid = 0;
-		if (self.is_guest)
-			end_tree(tree, status);
-		else
-			read_status(tree);
+	for (int n = 0; n < REAP_MAX && pid > 0; n++) {
+		pid = waitpid(-1, &status, WNOHANG);
+		if (pid > 0)
+			reaped(pid, status);
 	}
-	return pid == 0;
+	return pid;
 }
 
 static void on_sigchld(struct loop_fd *src, uint32_t events)
@@ -188,7 +202,8 @@ static void on_sigchld(struct loop_fd *src, uint32_t events)
 
 	(void)events;
 	(void)!read(src->fd, &info, sizeof(info));
-	(void)reap();
+	if (reap() > 0)
+		(void)raise(SIGCHLD); /* go on after the others in the loop had their turn */
 }
 
 int tree_init(struct loop *loop, bool is_guest, struct pyro_error *err)
@@ -326,10 +341,10 @@ int tree_kill_all(int64_t deadline, struct pyro_error *err)
 		for (struct tree *tree = self.trees; tree; tree = tree->next)
 			tree_kill(tree);
 	}
-	while (reap()) {
+	for (pid_t r; (r = reap()) >= 0;) {
 		struct signalfd_siginfo info;
 
-		if (poll(&p, 1, deadline_left(deadline)) == 0)
+		if (r == 0 && poll(&p, 1, deadline_left(deadline)) == 0)
 			return err_set(err, PYRO_E_TIMEOUT, "some processes cannot be killed");
 		(void)!read(p.fd, &info, sizeof(info));
 	}
