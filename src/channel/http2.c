@@ -156,8 +156,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 	is_in_order = mux->role == MUX_CLIENT ? call->peer_finished : call->is_finished;
 	if (code == NGHTTP2_CANCEL)
 		err_set(&call->error, PYRO_E_CANCELLED, "the other side cancelled the call");
-	else if (code == NGHTTP2_REFUSED_STREAM)
-		err_set(&call->error, PYRO_E_BUSY, "the other side has too many calls under way");
 	else if (code != NGHTTP2_NO_ERROR || !is_in_order)
 		err_set(&call->error, PYRO_E_PROTOCOL, "the call broke off: %s",
 			nghttp2_http2_strerror(code));

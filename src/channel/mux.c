@@ -229,26 +229,28 @@ static void watch_out(struct mux *mux, bool is_wanted)
 		(void)loop_add_fd(mux->loop, &mux->blocked, mux->wfd, EPOLLOUT, NULL);
 }
 
-/* Writes what it can. 1: all of it, 0: the descriptor takes no more now, -1 with err. */
-static int write_out(struct mux *mux, struct pyro_error *err)
+/*
+ * Writes what it can; false if the descriptor takes no more now. A failure to write ends nothing:
+ * an answer may be there to be read, and behind it the end of the connection.
+ */
+static bool write_out(struct mux *mux)
 {
-	while (mux->out_at < mux->out.len) {
+	while (mux->out_at < mux->out.len && !mux->is_deaf) {
 		const char *data = mux->out.data + mux->out_at;
 		size_t len = mux->out.len - mux->out_at;
 		ssize_t n = mux->is_socket ? send(mux->wfd, data, len, MSG_NOSIGNAL)
 					   : write(mux->wfd, data, len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n < 0)
-			return err_sys(err, errno, "write to the other side");
-		mux->out_at += (size_t)n;
+			return false;
+		if (n >= 0)
+			mux->out_at += (size_t)n;
+		else if (errno != EINTR)
+			mux->is_deaf = true;
 	}
 	buf_reset(&mux->out);
 	mux->out_at = 0;
-	return 1;
+	return true;
 }
 
 /* Marks everything as over; deliver() and tell_down() then say so. */
@@ -263,7 +265,7 @@ static void go_down(struct mux *mux, const struct pyro_error *error)
 	/* A last word to a peer that broke the rules. */
 	if (mux->session) {
 		(void)http2_make_frames(mux, &ignored);
-		(void)write_out(mux, &ignored);
+		(void)write_out(mux);
 	}
 	mux->is_down = true;
 	forget_fds(mux);
@@ -288,21 +290,18 @@ static void tell_down(struct mux *mux)
 static void flush(struct mux *mux)
 {
 	struct pyro_error err;
-	int r = 1;
+	bool is_blocked = false;
 
-	while (r > 0) {
+	while (!is_blocked) {
 		if (http2_make_frames(mux, &err) < 0) {
 			go_down(mux, &err);
 			return;
 		}
 		if (mux->out.len == 0)
 			break;
-		r = write_out(mux, &err);
+		is_blocked = !write_out(mux);
 	}
-	if (r < 0)
-		go_down(mux, &err);
-	else
-		watch_out(mux, r == 0);
+	watch_out(mux, is_blocked);
 }
 
 /* The caller holds the mux. */
@@ -331,7 +330,8 @@ static int read_in(struct mux *mux, size_t *ret_len, struct pyro_error *err)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return 0;
 		if (n < 0)
-			return err_sys(err, errno, "read from the other side");
+			return err_set(err, PYRO_E_VM_DIED, "the connection broke: %s",
+				       strerror(errno));
 		if (n == 0)
 			return err_set(err, PYRO_E_VM_DIED, "the other side closed the connection");
 		*ret_len += (size_t)n;

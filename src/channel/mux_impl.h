@@ -78,6 +78,7 @@ struct mux {
 	char *read_buf;
 	struct pyro_error error; /* why it is down, or what a callback of nghttp2 found wrong */
 	unsigned hold;
+	bool is_deaf; /* writing failed: what would be written is dropped */
 	bool is_down;
 	bool told_down;
 	bool is_freed;
