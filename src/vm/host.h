@@ -1,6 +1,6 @@
 /*
  * What this machine offers to guests: whether its KVM works, and how fast its time stamp counter
- * runs. Measured once per boot (half a second at worst) and remembered in <cache_dir>/host.json, so
+ * runs. Measured once per boot (a second at worst) and remembered in <cache_dir>/host.json, so
  * that later calls cost one small file.
  *
  * The memory holds for one boot of one kernel, and for /dev/kvm and our right to it as they were.

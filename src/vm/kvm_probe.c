@@ -133,9 +133,10 @@ static int open_machine(struct vm *m)
 /* The processor's features are those of the host, as QEMU would set them. */
 static int set_features(struct vm *m)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[CPUID_ENTRIES];
+	union {
+		struct kvm_cpuid2 head; /* the entries lie behind it */
+		char room[sizeof(struct kvm_cpuid2) +
+			  CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
 	} cpuid = {.head.nent = CPUID_ENTRIES};
 
 	if (MUST(m, m->kvm, KVM_GET_SUPPORTED_CPUID, &cpuid) < 0)
@@ -241,13 +242,13 @@ static void run_guest(struct vm *m)
 }
 
 /* All of it runs after fork() in a process that may have had threads: no allocation, no locks. */
-static void run_child(struct outcome *outcome, const void *code, size_t len)
+static void run_child(pid_t parent, struct outcome *outcome, const void *code, size_t len)
 {
 	struct vm m = {.outcome = outcome};
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (open_machine(&m) == 0 && set_features(&m) == 0 && fill_memory(&m, code, len) == 0 &&
-	    set_registers(&m) == 0)
+	if (getppid() == parent && open_machine(&m) == 0 && set_features(&m) == 0 &&
+	    fill_memory(&m, code, len) == 0 && set_registers(&m) == 0)
 		run_guest(&m);
 	_exit(0);
 }
@@ -318,11 +319,11 @@ static void run_probe(struct outcome *outcome, const void *code, size_t len, int
 		      struct kvm_probe *ret)
 {
 	int64_t deadline = deadline_in(timeout_ms);
-	pid_t pid = fork();
+	pid_t self = getpid(), pid = fork();
 	bool in_time;
 
 	if (pid == 0)
-		run_child(outcome, code, len);
+		run_child(self, outcome, code, len);
 	in_time = pid > 0 && await_child(pid, deadline);
 	if (outcome->what != STILL_RUNNING)
 		judge(outcome, ret);

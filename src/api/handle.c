@@ -1,0 +1,135 @@
+#include "api/handle.h"
+
+#include "api/reap.h"
+#include "base/err.h"
+#include "workspace/records.h"
+#include "workspace/state.h"
+
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+static void cancel_ready(struct loop_fd *src, uint32_t events)
+{
+	struct pyro *p = src->ctx;
+	uint64_t count;
+
+	(void)events;
+	if (read(src->fd, &count, sizeof(count)) > 0)
+		loop_stop(p->loop);
+}
+
+struct pyro *pyro_new(void)
+{
+	struct pyro *p = mem_zalloc(1, sizeof(*p));
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	p->input_fd = -1;
+	p->cancel.on_ready = cancel_ready;
+	p->cancel.ctx = p;
+	p->loop = loop_new();
+	if (fd < 0 || !p->loop || loop_add_fd(p->loop, &p->cancel, fd, EPOLLIN, NULL) < 0) {
+		fd_close(&fd);
+		(void)loop_free(p->loop);
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void pyro_free(struct pyro *p)
+{
+	if (!p)
+		return;
+	(void)records_close(p->records);
+	loop_remove_fd(p->loop, &p->cancel);
+	fd_close(&p->cancel.fd);
+	(void)loop_free(p->loop);
+	free(p->state);
+	free(p);
+}
+
+void pyro_observe(struct pyro *p, const struct pyro_observer *observer)
+{
+	p->observer = observer ? *observer : (struct pyro_observer){0};
+}
+
+void pyro_set_input(struct pyro *p, int fd)
+{
+	p->input_fd = fd;
+}
+
+void pyro_cancel(struct pyro *p)
+{
+	const uint64_t one = 1;
+
+	(void)!write(p->cancel.fd, &one, sizeof(one));
+}
+
+int handle_open(struct pyro *p, struct pyro_error *err)
+{
+	if (!p->state) {
+		p->state = state_dir(err);
+		if (!p->state)
+			return -1;
+	}
+	if (!p->records) {
+		p->records = records_open(p->state, err);
+		if (!p->records)
+			return -1;
+	}
+	return reap_dead(p, NULL, err);
+}
+
+void handle_close(struct pyro *p)
+{
+	uint64_t count;
+
+	(void)!read(p->cancel.fd, &count, sizeof(count));
+	loop_resume(p->loop);
+}
+
+void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
+{
+	AUTO_FREE char *detail = NULL;
+	va_list ap;
+
+	if (!p->observer.on_phase)
+		return;
+	va_start(ap, fmt);
+	detail = mem_vprintf(fmt, ap);
+	va_end(ap);
+	p->observer.on_phase(p->observer.ctx, op, detail);
+}
+
+char *handle_program(const char *name, struct pyro_error *err)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	const char *given = getenv("PYRO_LIBEXEC_DIR");
+	const char *part = strchr(name, '-') + 1; /* "supervisor": its folder in a build tree */
+	char *candidates[4] = {0};
+	char *found = NULL;
+
+	self[n > 0 ? n : 0] = '\0';
+	if (strrchr(self, '/'))
+		*strrchr(self, '/') = '\0';
+	candidates[0] = mem_printf("%s/%s", given ? given : LIBEXECDIR, name);
+	candidates[1] = mem_printf("%s/../libexec/pyro/%s", self, name);
+	candidates[2] = mem_printf("%s/../%s/%s", self, part, name);
+	for (size_t i = 0; candidates[i]; i++) {
+		if (!found && access(candidates[i], X_OK) == 0)
+			found = candidates[i];
+		else
+			free(candidates[i]);
+	}
+	if (!found) {
+		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "'%s' is not installed", name);
+		(void)err_hint(err, "install pyro again, or set PYRO_LIBEXEC_DIR");
+	}
+	return found;
+}

@@ -1,0 +1,43 @@
+/*
+ * struct pyro, and what every operation needs: the state directory, the records, the loop, and
+ * the observer.
+ */
+#ifndef API_HANDLE_H
+#define API_HANDLE_H
+
+#include "base/loop.h"
+#include "base/mem.h"
+#include "pyro.h"
+
+#include <stdbool.h>
+
+struct records;
+
+struct pyro {
+	struct loop *loop;
+	struct loop_fd cancel; /* an eventfd; readable once pyro_cancel() was called */
+	struct pyro_observer observer;
+	int input_fd;
+	char *state; /* state directory, after handle_state() */
+	struct records *records;
+};
+
+/*
+ * Makes the state directory and the records ready, and removes what dead or expired VMs left
+ * behind. Every operation on VMs begins with this.
+ */
+int handle_open(struct pyro *p, struct pyro_error *err);
+
+/* Ends a call: forgets a pyro_cancel() that came during it, so that the handle can go on. */
+void handle_close(struct pyro *p);
+
+/* Tells the observer; fmt makes the detail, "phase=start vm_id=…". */
+void handle_phase(struct pyro *p, const char *op, const char *fmt, ...) PRINTF(3, 4);
+
+/*
+ * Full path of one of pyro's own programs ("pyro-supervisor"), in the build tree or installed, or
+ * NULL with err. Owned by the caller.
+ */
+char *handle_program(const char *name, struct pyro_error *err);
+
+#endif

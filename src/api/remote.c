@@ -1,0 +1,275 @@
+#include "api/remote.h"
+
+#include "api/handle.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/proc.h"
+#include "channel/call.h"
+#include "channel/mux.h"
+#include "supervisor/supervisor.h"
+#include "workspace/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define INPUT_CHUNK (64 * 1024)
+
+struct remote {
+	struct pyro *p;
+	struct mux *mux;
+	int fd;
+	bool is_down;
+};
+
+/* One call under way. */
+struct talk {
+	struct remote *r;
+	const char *op;
+	struct mux_call *call;
+	struct remote_output *output; /* NULL: none expected */
+	struct loop_fd input;
+	bool has_input;
+	json_t *result;
+	struct pyro_error error;
+	bool has_failed;
+	bool is_over;
+};
+
+static void remote_down(struct mux *mux, const struct pyro_error *error)
+{
+	struct remote *r = mux_ctx(mux);
+
+	(void)error;
+	r->is_down = true;
+}
+
+static const struct mux_ops remote_ops = {.on_down = remote_down};
+
+static struct remote *remote_new(struct pyro *p, int fd, struct pyro_error *err)
+{
+	struct remote *r = mem_zalloc(1, sizeof(*r));
+
+	r->p = p;
+	r->fd = fd;
+	r->mux = mux_new(p->loop, fd, fd, MUX_CLIENT, &remote_ops, r, err);
+	return r->mux ? r : remote_free(r);
+}
+
+struct remote *remote_free(struct remote *r)
+{
+	if (r) {
+		(void)mux_free(r->mux);
+		fd_close(&r->fd);
+		free(r);
+	}
+	return NULL;
+}
+
+struct remote *remote_spawn(struct pyro *p, const char *vm_id, int alive_fd, struct pyro_error *err)
+{
+	AUTO_FREE char *program = handle_program("pyro-supervisor", err);
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+	AUTO_FD int ours = -1, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	if (!program)
+		return NULL;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		(void)err_sys(err, errno, "create a socket pair");
+		return NULL;
+	}
+	ours = pair[0];
+	theirs = pair[1];
+	argv_add(&argv, program, p->state, vm_id, NULL);
+	pid = proc_spawn(&argv,
+			 &(struct proc_options){
+				 .new_session = true,
+				 .fds = (const struct proc_fd[]){{theirs, SUPERVISOR_CLIENT_FD},
+								 {alive_fd, SUPERVISOR_LOCK_FD},
+								 {STDERR_FILENO, STDERR_FILENO}},
+				 .n_fds = getenv("PYRO_DEBUG") ? 3 : 2,
+			 },
+			 err);
+	if (pid < 0)
+		return NULL;
+	(void)waitpid(pid, NULL, 0); /* it forks at once, so that its parent is init */
+	return remote_new(p, TAKE_FD(ours), err);
+}
+
+struct remote *remote_connect(struct pyro *p, const char *vm_id, struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "sock");
+	int fd = state_connect(path, err);
+
+	return fd < 0 ? NULL : remote_new(p, fd, err);
+}
+
+static void tell_phase(struct talk *talk, const json_t *event)
+{
+	const char *phase = json_string_value(json_object_get(event, "phase"));
+	const char *detail = json_string_value(json_object_get(event, "detail"));
+
+	handle_phase(talk->r->p, talk->op, "phase=%s%s%s", phase ? phase : "", detail ? " " : "",
+		     detail ? detail : "");
+}
+
+static void talk_json(struct talk *talk, const char *data, size_t len)
+{
+	json_t *object = json_loadb(data, len, 0, NULL);
+
+	if (json_object_get(object, "event")) {
+		tell_phase(talk, object);
+		json_decref(object);
+		return;
+	}
+	json_decref(talk->result);
+	talk->result = object;
+	talk->has_failed = call_error_from_json(object, &talk->error) < 0;
+}
+
+static void talk_output(struct talk *talk, enum mux_kind kind, const char *data, size_t len)
+{
+	const struct pyro_observer *observer = &talk->r->p->observer;
+	int stream = kind == MUX_OUT ? 1 : 2;
+
+	if (!talk->output || !len)
+		return;
+	capture_add(stream == 1 ? &talk->output->out : &talk->output->err, data, len);
+	if (observer->on_output)
+		observer->on_output(observer->ctx, stream, data, len);
+}
+
+static void talk_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct talk *talk = mux_call_ctx(call);
+
+	if (kind == MUX_JSON)
+		talk_json(talk, data, len);
+	else
+		talk_output(talk, kind, data, len);
+	mux_consume(call, len);
+}
+
+static void talk_close(struct mux_call *call, const struct pyro_error *error)
+{
+	struct talk *talk = mux_call_ctx(call);
+
+	loop_remove_fd(talk->r->p->loop, &talk->input);
+	talk->call = NULL;
+	talk->is_over = true;
+	if (error && !talk->result && !talk->has_failed) {
+		talk->error = *error;
+		talk->has_failed = true;
+	}
+}
+
+/* Passes one chunk of the input on; false when there is no more, or none now. */
+static bool pass_input(struct talk *talk)
+{
+	char chunk[INPUT_CHUNK];
+	ssize_t n = read(talk->input.fd, chunk, sizeof(chunk));
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	mux_send(talk->call, MUX_IN, chunk, n > 0 ? (size_t)n : 0);
+	if (n > 0)
+		return true;
+	loop_remove_fd(talk->r->p->loop, &talk->input);
+	mux_finish(talk->call);
+	talk->has_input = false;
+	return false;
+}
+
+static void input_ready(struct loop_fd *src, uint32_t events)
+{
+	struct talk *talk = src->ctx;
+
+	(void)events;
+	if (pass_input(talk) && mux_queued(talk->call) > MUX_QUEUE_GOAL)
+		loop_remove_fd(talk->r->p->loop, src);
+}
+
+/* Begins or goes on to read the input: as it comes, or at once what epoll cannot wait for. */
+static void read_input(struct mux_call *call)
+{
+	struct talk *talk = mux_call_ctx(call);
+
+	if (!talk->has_input || talk->input.is_added)
+		return;
+	if (loop_add_fd(talk->r->p->loop, &talk->input, talk->input.fd, EPOLLIN, NULL) == 0)
+		return;
+	while (mux_queued(call) <= MUX_QUEUE_GOAL && pass_input(talk))
+		;
+}
+
+static const struct mux_call_ops talk_ops = {
+	.on_record = talk_record,
+	.on_drained = read_input,
+	.on_close = talk_close,
+};
+
+static int converse(struct talk *talk, const char *name, json_t *args, int64_t deadline,
+		    json_t **ret, struct pyro_error *err)
+{
+	struct remote *r = talk->r;
+	AUTO_FREE char *text = json_dumps(args, JSON_COMPACT);
+	int result;
+
+	json_decref(args);
+	if (!text)
+		return err_set(err, PYRO_E_INVALID, "the arguments of '%s' are not text", name);
+	talk->call = mux_start(r->mux, name, text, &talk_ops, talk);
+	if (!talk->call)
+		return err_set(err, PYRO_E_VM_DIED, "the supervisor of the VM is gone");
+	if (talk->has_input)
+		read_input(talk->call);
+	else
+		mux_finish(talk->call);
+	result = loop_until(r->p->loop, &talk->is_over, deadline, name, err);
+	if (talk->call)
+		mux_cancel(talk->call);
+	if (result == 0 && talk->has_failed) {
+		if (err)
+			*err = talk->error;
+		result = -1;
+	}
+	if (result == 0 && ret)
+		*ret = json_incref(talk->result);
+	json_decref(talk->result);
+	return result;
+}
+
+int remote_call(struct remote *r, const char *op, const char *name, json_t *args, int64_t deadline,
+		json_t **ret, struct pyro_error *err)
+{
+	struct talk talk = {.r = r, .op = op};
+
+	return converse(&talk, name, args, deadline, ret, err);
+}
+
+int remote_exec(struct remote *r, json_t *args, struct remote_output *output, json_t **ret,
+		struct pyro_error *err)
+{
+	struct talk talk = {
+		.r = r,
+		.op = "run",
+		.output = output,
+		.has_input = r->p->input_fd >= 0,
+		.input = {.fd = r->p->input_fd, .on_ready = input_ready, .ctx = &talk},
+	};
+
+	(void)json_object_set_new(args, "stdin", json_boolean(talk.has_input));
+	/* The supervisor keeps the command's timeout. */
+	return converse(&talk, "exec", args, DEADLINE_NONE, ret, err);
+}
+
+int remote_await_end(struct remote *r, int64_t deadline, struct pyro_error *err)
+{
+	return loop_until(r->p->loop, &r->is_down, deadline, "the supervisor to end", err);
+}

@@ -1,0 +1,229 @@
+#include "supervisor/supervisor.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "channel/call.h"
+#include "channel/mux.h"
+#include "workspace/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FLUSH_MS 2000
+
+struct client {
+	struct supervisor *s;
+	struct mux *mux;
+	int fd;
+	bool is_down;
+	struct client *next;
+};
+
+static void answer(struct mux_call *call, json_t *result)
+{
+	AUTO_FREE char *text = json_dumps(result, JSON_COMPACT);
+
+	json_decref(result);
+	mux_send(call, MUX_JSON, text, strlen(text));
+	mux_finish(call);
+}
+
+static void forget_call(struct mux_call *call, const struct pyro_error *error)
+{
+	struct supervisor *s = mux_call_ctx(call);
+
+	(void)error;
+	if (s->start_call == call)
+		s->start_call = NULL;
+	if (s->end_call == call)
+		s->end_call = NULL;
+}
+
+static void start_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct supervisor *s = mux_call_ctx(call);
+
+	if (kind != MUX_JSON || s->start_call)
+		return;
+	s->spec = json_loadb(data, len, 0, NULL);
+	s->start_call = call;
+	s->is_asked_to_start = true;
+}
+
+static void own_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct supervisor *s = mux_call_ctx(call);
+
+	(void)kind;
+	(void)data;
+	(void)len;
+	s->owner = mux_call_mux(call);
+	answer(call, json_object());
+}
+
+static void end_asked(struct mux_call *call, enum ending ending)
+{
+	struct supervisor *s = mux_call_ctx(call);
+
+	if (s->end_call) {
+		struct pyro_error error;
+
+		(void)err_set(&error, PYRO_E_BUSY, "'%s' is being stopped or deleted", s->vm_id);
+		mux_fail(call, &error);
+		return;
+	}
+	s->end_call = call;
+	supervisor_end(s, ending);
+}
+
+static void stop_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	(void)kind;
+	(void)data;
+	(void)len;
+	end_asked(call, ENDING_STOP);
+}
+
+static void destroy_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	(void)kind;
+	(void)data;
+	(void)len;
+	end_asked(call, ENDING_DESTROY);
+}
+
+static const struct {
+	const char *name;
+	struct mux_call_ops ops;
+} own_calls[] = {
+	{"start", {.on_record = start_asked, .on_close = forget_call}},
+	{"own", {.on_record = own_asked, .on_close = forget_call}},
+	{"stop", {.on_record = stop_asked, .on_close = forget_call}},
+	{"destroy", {.on_record = destroy_asked, .on_close = forget_call}},
+};
+
+static const char *const relayed_calls[] = {"exec", "tar_in", "tar_out", "hello", NULL};
+
+static void client_call(struct mux *mux, struct mux_call *call, const char *name)
+{
+	struct client *client = mux_ctx(mux);
+	struct supervisor *s = client->s;
+	struct pyro_error error;
+
+	for (size_t i = 0; i < ARRAY_SIZE(own_calls); i++) {
+		if (strcmp(name, own_calls[i].name) == 0) {
+			mux_accept(call, &own_calls[i].ops, s);
+			return;
+		}
+	}
+	for (size_t i = 0; relayed_calls[i]; i++) {
+		if (strcmp(name, relayed_calls[i]) == 0) {
+			relay_open(s, call, name);
+			return;
+		}
+	}
+	(void)err_set(&error, PYRO_E_NOT_FOUND, "there is no call '%s'", name);
+	mux_fail(call, &error);
+}
+
+static void client_down(struct mux *mux, const struct pyro_error *error)
+{
+	struct client *client = mux_ctx(mux);
+
+	(void)error;
+	client->is_down = true;
+	if (client->s->owner == mux) {
+		client->s->owner = NULL;
+		supervisor_end(client->s, ENDING_DESTROY);
+	}
+}
+
+static const struct mux_ops client_ops = {.on_call = client_call, .on_down = client_down};
+
+static void client_free(struct client *client)
+{
+	mux_free(client->mux);
+	fd_close(&client->fd);
+	free(client);
+}
+
+/* Clients that went away: not inside their own callbacks, but before the next one is let in. */
+static void sweep(struct supervisor *s)
+{
+	struct client **at = &s->clients;
+
+	while (*at) {
+		struct client *client = *at;
+
+		if (!client->is_down) {
+			at = &client->next;
+			continue;
+		}
+		*at = client->next;
+		s->n_clients--;
+		client_free(client);
+	}
+}
+
+void clients_add(struct supervisor *s, int fd)
+{
+	struct client *client;
+
+	sweep(s);
+	if (s->n_clients >= SUPERVISOR_MAX_CLIENTS) {
+		fd_close(&fd);
+		return;
+	}
+	client = mem_zalloc(1, sizeof(*client));
+	client->s = s;
+	client->fd = fd;
+	client->mux = mux_new(s->loop, fd, fd, MUX_SERVER, &client_ops, client, NULL);
+	if (!client->mux) {
+		client_free(client);
+		return;
+	}
+	client->next = s->clients;
+	s->clients = client;
+	s->n_clients++;
+}
+
+static void listener_ready(struct loop_fd *src, uint32_t events)
+{
+	int fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	(void)events;
+	if (fd >= 0)
+		clients_add(src->ctx, fd);
+}
+
+int clients_listen(struct supervisor *s, struct pyro_error *err)
+{
+	AUTO_FREE char *path = mem_printf("%s/sock", s->dir);
+
+	s->sock = state_listen(path, err);
+	s->listener.on_ready = listener_ready;
+	s->listener.ctx = s;
+	return s->sock < 0 ? -1 : loop_add_fd(s->loop, &s->listener, s->sock, EPOLLIN, err);
+}
+
+void clients_close(struct supervisor *s)
+{
+	int64_t deadline = deadline_in(FLUSH_MS);
+	const bool never = false;
+
+	loop_remove_fd(s->loop, &s->listener);
+	fd_close(&s->sock);
+	for (struct client *c = s->clients; c; c = c->next)
+		while (!c->is_down && !mux_is_flushed(c->mux) && deadline_left(deadline))
+			(void)loop_until(s->loop, &never, deadline_in(1), "clients", NULL);
+	while (s->clients) {
+		struct client *client = s->clients;
+
+		s->clients = client->next;
+		client_free(client);
+	}
+}

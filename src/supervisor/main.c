@@ -1,0 +1,286 @@
+/*
+ * The life of a supervisor, from top to bottom: wait to be told what to start, start it, serve
+ * until something ends it, end it, go. Callbacks only note what was asked (clients.c); the work is
+ * done here, as straight code that keeps the loop running while it waits.
+ */
+#include "supervisor/supervisor.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "channel/call.h"
+#include "channel/mux.h"
+#include "workspace/records.h"
+#include "workspace/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FIRST_CALL_MS 10000
+
+void supervisor_end(struct supervisor *s, enum ending ending)
+{
+	if (ending == ENDING_FAILED && s->owner)
+		ending = ENDING_DESTROY; /* the owner is told, and nobody else will ask */
+	if (s->ending == ENDING_NONE || ending == ENDING_DESTROY) {
+		log_debug("supervisor: ending %d", ending);
+		s->ending = ending;
+	}
+	s->is_ending = true;
+	s->is_asked_to_start = true; /* nobody will ask any more */
+	loop_stop(s->loop);
+}
+
+static void signal_came(struct loop_fd *src, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct supervisor *s = src->ctx;
+
+	(void)events;
+	if (read(src->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		supervisor_end(s, s->owner ? ENDING_DESTROY : ENDING_STOP);
+}
+
+static void time_is_up(struct loop_timer *timer)
+{
+	supervisor_end(timer->ctx, ENDING_DESTROY);
+}
+
+static void machine_gone(void *ctx)
+{
+	struct supervisor *s = ctx;
+
+	(void)err_set(&s->reason, PYRO_E_VM_DIED, "the machine ended unexpectedly");
+	supervisor_end(s, ENDING_FAILED);
+}
+
+static void tell_phase(void *ctx, const char *phase, const char *detail)
+{
+	struct supervisor *s = ctx;
+	json_t *event =
+		json_pack("{s:s, s:s, s:s}", "event", "phase", "phase", phase, "detail", detail);
+	AUTO_FREE char *text = json_dumps(event, JSON_COMPACT);
+
+	json_decref(event);
+	if (s->start_call && text)
+		mux_send(s->start_call, MUX_JSON, text, strlen(text));
+}
+
+static const char *text_of(const struct supervisor *s, const char *key)
+{
+	return json_string_value(json_object_get(s->spec, key));
+}
+
+static long long number_of(const struct supervisor *s, const char *key)
+{
+	return json_integer_value(json_object_get(s->spec, key));
+}
+
+/* The other end of this is libpyro of the same user: what is wrong here is a bug, not an attack. */
+static struct vm_spec spec_of(const struct supervisor *s)
+{
+	const char *accel = text_of(s, "accel");
+
+	return (struct vm_spec){
+		.vm_id = s->vm_id,
+		.dir = s->dir,
+		.vcpu_count = (int)number_of(s, "vcpu_count"),
+		.mem_mib = (int)number_of(s, "mem_mib"),
+		.accel = accel && strcmp(accel, "kvm") == 0 ? VM_ACCEL_KVM : VM_ACCEL_TCG,
+		.tsc_khz = (uint32_t)number_of(s, "tsc_khz"),
+		.agent_path = text_of(s, "agent_path"),
+		.cache_dir = text_of(s, "cache_dir"),
+		.kernel_path = text_of(s, "kernel_path"),
+		.initrd_path = text_of(s, "initrd_path"),
+		.root_path = text_of(s, "root_path"),
+		.root_id = text_of(s, "root_id"),
+		.kernel_id = text_of(s, "kernel_id"),
+		.initrd_id = text_of(s, "initrd_id"),
+		.disk_path = text_of(s, "disk_path"),
+	};
+}
+
+/* The disk of a VM that never ran is a copy of the environment's blank one. */
+static int ensure_disk(struct supervisor *s, struct vm_spec *spec, struct pyro_error *err)
+{
+	if (!spec->disk_path || file_exists(spec->disk_path))
+		return 0;
+	spec->is_fresh = true;
+	return file_copy(text_of(s, "blank_path"), spec->disk_path, 0600, err);
+}
+
+static int start_vm(struct supervisor *s, struct pyro_error *err)
+{
+	const struct vm_hooks hooks = {.on_phase = tell_phase, .on_gone = machine_gone, .ctx = s};
+	const char *mode = text_of(s, "mode");
+	const struct engine *engine =
+		mode && strcmp(mode, "host_compat") == 0 ? &engine_host : &engine_qemu;
+	struct vm_spec spec = spec_of(s);
+	double left = json_number_value(json_object_get(s->spec, "expires_at")) - clock_wall();
+
+	s->ttl.on_time = time_is_up;
+	s->ttl.ctx = s;
+	loop_set_timer(s->loop, &s->ttl, deadline_in(left > 0 ? (int64_t)(left * 1000) : 0));
+	if (ensure_disk(s, &spec, err) < 0)
+		return -1;
+	s->vm = engine->start(s->loop, &spec, &hooks, err);
+	return s->vm ? 0 : -1;
+}
+
+static void answer_start(struct supervisor *s, const struct pyro_error *error)
+{
+	json_t *result;
+	AUTO_FREE char *text = NULL;
+
+	if (!s->start_call)
+		return;
+	if (error) {
+		mux_fail(s->start_call, error);
+		return;
+	}
+	result = json_pack("{s:s, s:s?}", "execution_mode", s->vm->engine->execution_mode, "accel",
+			   s->vm->engine == &engine_qemu ? vm_accel_name(s->vm->spec.accel) : NULL);
+	text = json_dumps(result, JSON_COMPACT);
+	json_decref(result);
+	mux_send(s->start_call, MUX_JSON, text, strlen(text));
+	mux_finish(s->start_call);
+}
+
+/* Ends the machine as `ending` says; *err is what could not be done in order. */
+static int end_machine(struct supervisor *s, struct pyro_error *err)
+{
+	int result = 0;
+
+	loop_resume(s->loop);
+	if (s->ending == ENDING_STOP && s->vm && !s->vm->is_gone)
+		result = s->vm->engine->stop(s->vm, err);
+	s->vm = vm_free(s->vm);
+	return result;
+}
+
+/* What is left of the VM: everything or nothing on disk, and what the records say of it. */
+static int settle_records(struct supervisor *s, struct pyro_error *err)
+{
+	struct records *records = records_open(s->state_dir, err);
+	int result = -1;
+
+	if (!records)
+		return -1;
+	if (s->ending == ENDING_DESTROY)
+		result = records_delete_vm(records, s->vm_id, err);
+	else if (s->ending == ENDING_FAILED)
+		result = records_set_vm_state(records, s->vm_id, "failed", s->reason.message, NULL,
+					      NULL, err);
+	else
+		result = records_set_vm_state(records, s->vm_id, "stopped", NULL, NULL, NULL, err);
+	(void)records_close(records);
+	return result;
+}
+
+static void answer_end(struct supervisor *s, const struct pyro_error *error)
+{
+	if (!s->end_call)
+		return;
+	if (error) {
+		mux_fail(s->end_call, error);
+		return;
+	}
+	mux_send(s->end_call, MUX_JSON, "{}", 2);
+	mux_finish(s->end_call);
+}
+
+static void finish(struct supervisor *s)
+{
+	struct pyro_error error;
+	int result = end_machine(s, &error);
+
+	if (s->ending == ENDING_DESTROY && dir_remove(s->dir, &error) < 0)
+		result = -1;
+	if (settle_records(s, &error) < 0)
+		result = -1;
+	answer_end(s, result < 0 ? &error : NULL);
+	clients_close(s);
+}
+
+static void serve(struct supervisor *s)
+{
+	struct pyro_error error;
+
+	if (loop_until(s->loop, &s->is_asked_to_start, deadline_in(FIRST_CALL_MS), "a first call",
+		       NULL) < 0 ||
+	    s->is_ending) {
+		supervisor_end(s, ENDING_DESTROY);
+	} else if (clients_listen(s, &error) < 0 || start_vm(s, &error) < 0) {
+		if (s->ending == ENDING_NONE)
+			s->reason = error;
+		answer_start(s, &error);
+		supervisor_end(s, ENDING_FAILED);
+	} else {
+		answer_start(s, NULL);
+		(void)loop_until(s->loop, &s->is_ending, DEADLINE_NONE, "the end", NULL);
+	}
+	finish(s);
+}
+
+/* Our signals arrive through the loop; those of a terminal are not ours. */
+static int take_signals(struct supervisor *s, struct pyro_error *err)
+{
+	sigset_t set;
+	int fd;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return err_sys(err, errno, "receive signals");
+	s->signals.on_ready = signal_came;
+	s->signals.ctx = s;
+	return loop_add_fd(s->loop, &s->signals, fd, EPOLLIN, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct supervisor s = {.sock = -1};
+	struct pyro_error err;
+
+	if (argc != 3 || !state_is_id(argv[2]) || fcntl(SUPERVISOR_CLIENT_FD, F_GETFD) < 0) {
+		(void)fprintf(stderr, "pyro-supervisor is started by pyro, not by hand\n");
+		return 2;
+	}
+	/* A child of init from the start: hosts of chat agents kill their descendants. */
+	if (fork() != 0)
+		_exit(0);
+	(void)umask(077);
+	(void)fcntl(SUPERVISOR_CLIENT_FD, F_SETFD, FD_CLOEXEC);
+	(void)fcntl(SUPERVISOR_LOCK_FD, F_SETFD, FD_CLOEXEC);
+	(void)prctl(PR_SET_NAME, "pyro-supervisor");
+	/* What a jail leaves behind when its first process is killed becomes ours to wait for. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	s.state_dir = argv[1];
+	s.vm_id = argv[2];
+	s.dir = state_vm_dir(s.state_dir, s.vm_id);
+	s.loop = loop_new();
+	if (!s.loop || take_signals(&s, &err) < 0)
+		return 125;
+	clients_add(&s, SUPERVISOR_CLIENT_FD);
+	serve(&s);
+	json_decref(s.spec);
+	fd_close(&s.signals.fd);
+	(void)loop_free(s.loop);
+	free(s.dir);
+	return 0;
+}

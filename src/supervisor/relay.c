@@ -1,0 +1,192 @@
+/*
+ * A relayed call is two calls, one with the client and one with the agent, and records pass from
+ * each to the other as they come. Bytes count against the sender's window until the receiver's
+ * queue has room again, so a slow reader slows down the writer and nothing piles up here.
+ *
+ * The agent is the guest's, so the timeout of an exec is kept here too: if the agent has not
+ * reported some time after it should have, the answer is made here and the agent's call dropped.
+ */
+#include "supervisor/supervisor.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "channel/mux.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define GRACE_MS 3000
+
+struct side {
+	struct mux_call *call; /* NULL once closed */
+	struct relay *relay;
+	size_t owed; /* bytes that came from this side and are not consumed yet */
+};
+
+struct relay {
+	struct supervisor *s;
+	char *name;
+	struct side client;
+	struct side agent;
+	struct loop_timer timeout;
+	int64_t started_at;
+	bool has_args;
+	bool is_answered; /* here, because the agent did not */
+};
+
+static struct side *other_side(struct side *side)
+{
+	return side == &side->relay->client ? &side->relay->agent : &side->relay->client;
+}
+
+static void relay_free(struct relay *relay)
+{
+	loop_clear_timer(relay->s->loop, &relay->timeout);
+	free(relay->name);
+	free(relay);
+}
+
+static void side_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct side *from = mux_call_ctx(call), *to = other_side(from);
+
+	if (!to->call) {
+		mux_consume(call, len);
+		return;
+	}
+	mux_send(to->call, kind, data, len);
+	if (mux_queued(to->call) > MUX_QUEUE_GOAL)
+		from->owed += len;
+	else
+		mux_consume(call, len);
+}
+
+static void side_drained(struct mux_call *call)
+{
+	struct side *from = other_side(mux_call_ctx(call));
+	size_t owed = from->owed;
+
+	from->owed = 0;
+	if (from->call && owed)
+		mux_consume(from->call, owed);
+}
+
+static void side_finish(struct mux_call *call)
+{
+	struct side *to = other_side(mux_call_ctx(call));
+
+	if (to->call)
+		mux_finish(to->call);
+}
+
+static void side_close(struct mux_call *call, const struct pyro_error *error)
+{
+	struct side *side = mux_call_ctx(call), *other = other_side(side);
+	struct relay *relay = side->relay;
+
+	side->call = NULL;
+	loop_clear_timer(relay->s->loop, &relay->timeout);
+	if (!other->call) {
+		relay_free(relay);
+		return;
+	}
+	if (!error || relay->is_answered)
+		return; /* the other side finishes by itself */
+	if (side == &relay->agent)
+		mux_fail(other->call, error);
+	else
+		mux_cancel(other->call);
+}
+
+static const struct mux_call_ops agent_ops = {
+	.on_record = side_record,
+	.on_finish = side_finish,
+	.on_drained = side_drained,
+	.on_close = side_close,
+};
+
+/* The agent did not keep the timeout: answer for it. */
+static void answer_timeout(struct loop_timer *timer)
+{
+	struct relay *relay = timer->ctx;
+	struct mux_call *agent = relay->agent.call;
+	AUTO_FREE char *text = mem_printf("{\"exit_code\":124,\"signal\":null,\"timed_out\":true,"
+					  "\"duration_ms\":%lld}",
+					  (long long)(clock_ms() - relay->started_at));
+
+	relay->is_answered = true;
+	if (relay->client.call) {
+		mux_send(relay->client.call, MUX_JSON, text, strlen(text));
+		mux_finish(relay->client.call);
+	}
+	if (agent)
+		mux_cancel(agent);
+}
+
+static void keep_timeout(struct relay *relay, const char *args, size_t len)
+{
+	json_t *object = json_loadb(args, len, 0, NULL);
+	json_int_t ms = json_integer_value(json_object_get(object, "timeout_ms"));
+
+	json_decref(object);
+	if (ms > 0) {
+		relay->timeout.on_time = answer_timeout;
+		relay->timeout.ctx = relay;
+		loop_set_timer(relay->s->loop, &relay->timeout,
+			       deadline_in(ms +
+					   vm_patience_ms(relay->s->vm->spec.accel, GRACE_MS)));
+	}
+}
+
+/* From the client: the first JSON holds the arguments, and starts the call at the agent. */
+static void client_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct side *side = mux_call_ctx(call);
+	struct relay *relay = side->relay;
+	AUTO_FREE char *args = NULL;
+
+	if (relay->has_args || kind != MUX_JSON) {
+		side_record(call, kind, data, len);
+		return;
+	}
+	relay->has_args = true;
+	args = mem_strndup(data, len);
+	mux_consume(call, len);
+	keep_timeout(relay, data, len);
+	relay->agent.call =
+		mux_start(relay->s->vm->agent, relay->name, args, &agent_ops, &relay->agent);
+	if (!relay->agent.call) {
+		struct pyro_error error;
+
+		(void)err_set(&error, PYRO_E_VM_DIED, "the guest is gone");
+		mux_fail(call, &error);
+	}
+}
+
+static const struct mux_call_ops client_ops = {
+	.on_record = client_record,
+	.on_finish = side_finish,
+	.on_drained = side_drained,
+	.on_close = side_close,
+};
+
+void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
+{
+	struct relay *relay;
+
+	if (!s->vm || s->is_ending) {
+		struct pyro_error error;
+
+		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' is not ready for '%s'", s->vm_id,
+			      name);
+		mux_fail(call, &error);
+		return;
+	}
+	relay = mem_zalloc(1, sizeof(*relay));
+	relay->s = s;
+	relay->name = mem_strdup(name);
+	relay->started_at = clock_ms();
+	relay->client = (struct side){.call = call, .relay = relay};
+	relay->agent = (struct side){.relay = relay};
+	mux_accept(call, &client_ops, &relay->client);
+}

@@ -1,0 +1,77 @@
+/*
+ * pyro-supervisor: the process that owns one running VM and everything the VM needs.
+ *
+ *	pyro-supervisor STATE_DIR VM_ID		3: first client, a connected socket
+ *						4: the `alive` lock of the VM, held
+ *
+ * Clients talk to it over the mux protocol (docs/protocol.md), the first one over descriptor 3,
+ * others over the socket in the VM's directory. Its calls:
+ *
+ *	start {spec}         once, by the first client; phases as events; {execution_mode, accel}
+ *	own {}               the VM ends with this connection
+ *	exec, tar_in, tar_out   as the agent's, relayed
+ *	stop {}              flushes, ends the machine, keeps the disk; the supervisor ends
+ *	destroy {}           ends the machine and removes everything; the supervisor ends
+ *
+ * It is in a session of its own and ignores what the terminal sends; SIGTERM stops the VM (or
+ * destroys it if somebody owns it). It never outlives its VM.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include "base/loop.h"
+#include "pyro/error.h"
+#include "vm/engine.h"
+
+#include <jansson.h>
+
+struct mux;
+struct mux_call;
+
+#define SUPERVISOR_CLIENT_FD 3
+#define SUPERVISOR_LOCK_FD 4
+#define SUPERVISOR_MAX_CLIENTS 64
+
+/* Why the supervisor comes to its end; a later one does not override an earlier one. */
+enum ending {
+	ENDING_NONE,
+	ENDING_STOP,    /* somebody called stop */
+	ENDING_DESTROY, /* somebody called destroy, or the owner is gone, or the time is up */
+	ENDING_FAILED,  /* the machine died, or never started */
+};
+
+struct supervisor {
+	struct loop *loop;
+	const char *state_dir;
+	const char *vm_id;
+	char *dir;
+	json_t *spec;  /* of `start`; vm->spec points into it */
+	struct vm *vm; /* NULL until it is ready */
+	struct client *clients;
+	int n_clients;
+	int sock; /* listens */
+	struct loop_fd listener;
+	struct loop_fd signals;
+	struct loop_timer ttl;
+	struct mux *owner;           /* the connection whose end is the VM's end */
+	struct mux_call *start_call; /* waits for its answer */
+	struct mux_call *end_call;   /* waits for its answer */
+	bool is_asked_to_start;
+	bool is_ending; /* ending != ENDING_NONE; what main waits for */
+	enum ending ending;
+	struct pyro_error reason; /* with ENDING_FAILED */
+};
+
+/* Begins the end; what is under way unwinds. */
+void supervisor_end(struct supervisor *s, enum ending ending);
+
+/* clients.c: takes a connected descriptor as a client. */
+void clients_add(struct supervisor *s, int fd);
+int clients_listen(struct supervisor *s, struct pyro_error *err);
+/* Waits until all that was said has been written (bounded), then drops every client. */
+void clients_close(struct supervisor *s);
+
+/* relay.c: passes a client's call on to the agent, both ways, with back-pressure. */
+void relay_open(struct supervisor *s, struct mux_call *call, const char *name);
+
+#endif

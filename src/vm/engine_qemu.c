@@ -1,0 +1,124 @@
+/*
+ * How a guest is started: restored from a template, which is made first if there is none; if that
+ * fails, booted, once more if it hangs; and if KVM does not do at all, all of it again under TCG.
+ */
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "vm/boot.h"
+#include "vm/template.h"
+#include "vm/vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#define ENTROPY_BYTES 64
+#define MACHINE_ID_BYTES 16
+#define FLUSH_MS 15000
+
+/* n random bytes as hex. */
+static char *random_hex(size_t n)
+{
+	unsigned char bytes[ENTROPY_BYTES];
+	char *hex = mem_zalloc(2 * n + 1, 1);
+
+	if (getrandom(bytes, n, 0) != (ssize_t)n)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	return hex;
+}
+
+/* No two machines share random numbers, clock or name, although they share a template. */
+static int give_identity(struct vm *vm, struct pyro_error *err)
+{
+	AUTO_FREE char *entropy = random_hex(ENTROPY_BYTES);
+	AUTO_FREE char *machine_id = random_hex(MACHINE_ID_BYTES);
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return vm_call(vm, "resume",
+		       json_pack("{s:s, s:I, s:s, s:s}", "entropy", entropy, "realtime_ns",
+				 (json_int_t)now.tv_sec * 1000000000 + now.tv_nsec, "hostname",
+				 vm->spec.vm_id, "machine_id", machine_id),
+		       boot_deadline(vm), err);
+}
+
+static int mount_root(struct vm *vm, struct pyro_error *err)
+{
+	return vm_call(vm, "mount", json_pack("{s:b}", "read_only", 0), boot_deadline(vm), err);
+}
+
+static int restore(struct vm *vm, struct pyro_error *err)
+{
+	enum template_kind kind = vm->spec.is_fresh ? TEMPLATE_ROOTED : TEMPLATE_BARE;
+	struct template t;
+	int result;
+
+	if (template_ensure(vm->loop, &vm->spec, kind, &vm->hooks, &t, err) < 0)
+		return -1;
+	result = boot_restored(vm, &t, err);
+	if (result == 0 && kind == TEMPLATE_BARE)
+		result = mount_root(vm, err);
+	if (result == 0)
+		result = give_identity(vm, err);
+	if (result < 0 && !loop_is_stopped(vm->loop))
+		template_discard(&t);
+	template_done(&t);
+	return result;
+}
+
+static int boot(struct vm *vm, struct pyro_error *err)
+{
+	vm_phase(&vm->hooks, "boot", vm->spec.accel == VM_ACCEL_KVM ? "accel=kvm" : "accel=tcg");
+	if (boot_cold(vm, QEMU_BOOT, NULL, err) < 0 || mount_root(vm, err) < 0)
+		return -1;
+	return give_identity(vm, err);
+}
+
+static struct vm *start(struct loop *loop, const struct vm_spec *spec, const struct vm_hooks *hooks,
+			struct pyro_error *err)
+{
+	static int (*const ways[])(struct vm *, struct pyro_error *) = {restore, boot, boot};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		struct vm *vm = vm_new(loop, &engine_qemu, spec, hooks);
+
+		vm->is_ending = true; /* until it is ready, its end is a failure, no event */
+		if (ways[i](vm, err) == 0) {
+			vm->is_ending = false;
+			return vm;
+		}
+		log_debug("vm: way %zu: %s", i, err ? err->message : "");
+		(void)vm_free(vm);
+		if (loop_is_stopped(loop) || (err && err->code == PYRO_E_MISSING_DEPENDENCY))
+			return NULL;
+	}
+	if (spec->accel == VM_ACCEL_KVM) {
+		struct vm_spec without = *spec;
+
+		without.accel = VM_ACCEL_TCG;
+		vm_phase(hooks, "fallback", "accel=tcg reason=\"the guest hangs under KVM\"");
+		return start(loop, &without, hooks, err);
+	}
+	return NULL;
+}
+
+static int stop(struct vm *vm, struct pyro_error *err)
+{
+	struct pyro_error ignored;
+	int result = vm_call(vm, "quiesce", NULL,
+			     deadline_in(vm_patience_ms(vm->spec.accel, FLUSH_MS)), err);
+
+	/* Whatever the guest said, QEMU closes the disk in order. */
+	(void)qemu_quit(vm, &ignored);
+	return result < 0 ? err_wrap(err, "flush the guest's file system") : 0;
+}
+
+const struct engine engine_qemu = {
+	.execution_mode = "guest_serial",
+	.start = start,
+	.stop = stop,
+};

@@ -1,0 +1,121 @@
+#include "vm/jail.h"
+
+#include "base/err.h"
+
+#include <linux/limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GIB (1024ULL * 1024 * 1024)
+/* Far above the users of a system and of its containers, and below 2^31. */
+#define UID_BASE 0x70000000u
+#define UID_SPAN 0x0fffffffu
+/* What QEMU needs beside the guest's memory: 1 GiB of room for translated code, and libraries. */
+#define ROOM_BYTES (4 * GIB)
+#define FILE_BYTES (20 * GIB) /* the largest disk, 16 GiB, and what qcow2 adds */
+#define MAX_FDS 128
+#define MAX_THREADS 256
+
+uid_t jail_uid(const char *vm_id)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a: ids are random already, this only shortens them */
+
+	if (geteuid() != 0)
+		return (uid_t)-1;
+	for (; *vm_id; vm_id++)
+		hash = (hash ^ (unsigned char)*vm_id) * 16777619u;
+	return UID_BASE + hash % UID_SPAN;
+}
+
+/* The parents of a bound file must be made first: bubblewrap makes missing ones 0700. */
+static void add_tree(struct argv *a)
+{
+	static const char *const dirs[] = {"/usr", "/usr/bin", "/usr/share", "/usr/share/qemu",
+					   "/etc", "/vm",      "/dev"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		argv_add(a, "--dir", dirs[i], NULL);
+	argv_add(a, "--ro-bind", "/usr/lib", "/usr/lib", "--ro-bind", "/usr/lib64", "/usr/lib64",
+		 "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--ro-bind",
+		 "/etc/ld.so.cache", "/etc/ld.so.cache", "--ro-bind", "/usr/share/qemu",
+		 "/usr/share/qemu", "--dev-bind", "/dev/null", "/dev/null", "--dev-bind",
+		 "/dev/urandom", "/dev/urandom", NULL);
+}
+
+static void add_identity(struct argv *a, const struct jail *jail)
+{
+	argv_add(a, "--cap-drop", "ALL", NULL);
+	if (jail->uid == (uid_t)-1)
+		argv_add(a, "--unshare-user", "--disable-userns", NULL);
+	else /* what setpriv needs to give up everything, which it does next */
+		argv_add(a, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add",
+			 "CAP_SETPCAP", "--ro-bind", "/usr/bin/setpriv", "/usr/bin/setpriv", NULL);
+}
+
+static void add_setpriv(struct argv *a, const struct jail *jail)
+{
+	struct stat st;
+
+	argv_add(a, "/usr/bin/setpriv", NULL);
+	argv_addf(a, "--reuid=%u", (unsigned)jail->uid);
+	argv_addf(a, "--regid=%u", (unsigned)jail->uid);
+	if (jail->has_kvm && stat("/dev/kvm", &st) == 0 && (st.st_mode & 060) == 060)
+		argv_addf(a, "--groups=%u", (unsigned)st.st_gid);
+	else
+		argv_add(a, "--clear-groups", NULL);
+	argv_add(a, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", NULL);
+}
+
+int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err)
+{
+	AUTO_FREE char *bwrap = proc_find("bwrap");
+
+	if (!bwrap) {
+		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "'bwrap' is not installed");
+		return err_hint(err, "apt install bubblewrap");
+	}
+	argv_add(a, bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
+		 "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv", NULL);
+	if (jail->preload)
+		argv_add(a, "--setenv", "LD_PRELOAD", jail->preload, NULL);
+	add_identity(a, jail);
+	add_tree(a);
+	argv_add(a, "--ro-bind", jail->program, jail->program, NULL);
+	if (jail->has_kvm)
+		argv_add(a, "--dev-bind", "/dev/kvm", "/dev/kvm", NULL);
+	for (size_t i = 0; i < jail->n_files; i++)
+		argv_add(a, jail->files[i].is_writable ? "--bind" : "--ro-bind",
+			 jail->files[i].path, jail->files[i].as, NULL);
+	argv_add(a, "--remount-ro", "/", "--chdir", "/", "--", NULL);
+	if (jail->uid != (uid_t)-1)
+		add_setpriv(a, jail);
+	argv_add(a, jail->program, NULL);
+	return 0;
+}
+
+size_t jail_limits(const struct jail *jail, struct proc_limit limits[JAIL_MAX_LIMITS])
+{
+	size_t n = 0;
+
+	limits[n++] = (struct proc_limit){RLIMIT_CORE, 0};
+	limits[n++] = (struct proc_limit){RLIMIT_MEMLOCK, 0};
+	limits[n++] = (struct proc_limit){RLIMIT_NOFILE, MAX_FDS};
+	limits[n++] = (struct proc_limit){RLIMIT_FSIZE, FILE_BYTES};
+	limits[n++] = (struct proc_limit){RLIMIT_AS, jail->ram_bytes + ROOM_BYTES};
+	/* The limit counts all processes of a user id, so it is only right for one of its own. */
+	if (jail->uid != (uid_t)-1)
+		limits[n++] = (struct proc_limit){RLIMIT_NPROC, MAX_THREADS};
+	return n;
+}
+
+const char *jail_level(void)
+{
+	AUTO_FREE char *bwrap = proc_find("bwrap");
+
+	if (!bwrap)
+		return "none: bubblewrap is not installed";
+	if (geteuid() == 0)
+		return "bubblewrap + seccomp, own user id per VM";
+	return "bubblewrap + seccomp in a user namespace";
+}

@@ -1,0 +1,267 @@
+#include "vm/template.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "channel/call.h"
+#include "vm/boot.h"
+#include "vm/qemu.h"
+#include "vm/qmp.h"
+#include "vm/vm.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FORMAT "pyro template 1"
+#define KEPT 8 /* templates of about 100 MB each */
+#define NAME_HEX 32
+#define LOCK_MS 60000
+#define WARM_MS 5000
+
+/* What most commands need first: their pages are then in every machine's page cache. */
+static const char *const warm_commands[] = {
+	"true",
+	"/bin/true; cat /dev/null; ls / >/dev/null",
+	"bash -c 'exit 0'",
+	"git --version",
+	"python3 -c pass",
+};
+
+/* A file whose content matters, named by what changes when a package is upgraded. */
+static void add_file(SHA2_CTX *ctx, const char *path)
+{
+	struct stat st = {0};
+	AUTO_FREE char *text = NULL;
+
+	(void)stat(path, &st);
+	text = mem_printf("%s %lld %lld %lld", path, (long long)st.st_ino, (long long)st.st_size,
+			  (long long)st.st_mtim.tv_sec);
+	SHA256Update(ctx, (const uint8_t *)text, strlen(text) + 1);
+}
+
+static void add_text(SHA2_CTX *ctx, const char *text)
+{
+	SHA256Update(ctx, (const uint8_t *)text, strlen(text) + 1);
+}
+
+static int template_name(const struct vm_spec *spec, enum template_kind kind,
+			 char name[NAME_HEX + 1], struct pyro_error *err)
+{
+	AUTO_FREE char *qemu = qemu_program(err);
+	AUTO_ARGV struct argv args = ARGV_INIT;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA2_CTX ctx;
+
+	if (!qemu)
+		return -1;
+	SHA256Init(&ctx);
+	add_text(&ctx, FORMAT);
+	add_file(&ctx, qemu);
+	add_file(&ctx, "/usr/share/qemu/bios-microvm.bin");
+	add_file(&ctx, "/usr/share/qemu/pvh.bin");
+	qemu_arguments(spec, QEMU_RESTORE, &args);
+	for (size_t i = 0; i < args.n; i++)
+		add_text(&ctx, args.v[i]);
+	add_text(&ctx, spec->kernel_id);
+	add_text(&ctx, spec->initrd_id);
+	add_text(&ctx, kind == TEMPLATE_ROOTED ? spec->root_id : "bare");
+	SHA256Final(digest, &ctx);
+	for (size_t i = 0; i < NAME_HEX / 2; i++)
+		(void)snprintf(name + 2 * i, 3, "%02x", digest[i]);
+	return 0;
+}
+
+static struct template template_at(const char *dir)
+{
+	return (struct template){
+		.dir = mem_strdup(dir),
+		.ram_path = mem_printf("%s/ram", dir),
+		.state_path = mem_printf("%s/state", dir),
+	};
+}
+
+void template_done(struct template *t)
+{
+	free(t->dir);
+	free(t->ram_path);
+	free(t->state_path);
+	*t = (struct template){0};
+}
+
+void template_discard(const struct template *t)
+{
+	struct pyro_error err;
+
+	if (dir_remove(t->dir, &err) < 0)
+		log_debug("template: %s", err.message);
+}
+
+static int make_ram_file(const struct vm_spec *spec, const char *path, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 || ftruncate(fd, (off_t)spec->mem_mib << 20) < 0)
+		return err_sys(err, errno, "create '%s'", path);
+	return 0;
+}
+
+/* Programs that the environment does not have are not missed. */
+static int warm_up(struct vm *vm, struct pyro_error *err)
+{
+	int64_t ms = vm_patience_ms(vm->spec.accel, WARM_MS);
+
+	for (size_t i = 0; i < ARRAY_SIZE(warm_commands); i++) {
+		json_t *args = json_pack("{s:s, s:I}", "shell", warm_commands[i], "timeout_ms",
+					 (json_int_t)ms);
+
+		if (vm_call(vm, "exec", args, deadline_in(2 * ms), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* From a booted machine to files: the agent must wait for its next client when it is saved. */
+static int save(struct vm *vm, enum template_kind kind, const struct template *t,
+		struct pyro_error *err)
+{
+	int64_t deadline = boot_deadline(vm);
+
+	if (kind == TEMPLATE_ROOTED &&
+	    (vm_call(vm, "mount", json_pack("{s:b}", "read_only", 1), deadline, err) < 0 ||
+	     warm_up(vm, err) < 0))
+		return -1;
+	qmp_expect_port_open(vm->qmp);
+	vm_hang_up(vm);
+	if (qmp_await_port_open(vm->qmp, deadline, err) < 0 ||
+	    qemu_save(vm, t->state_path, err) < 0 || qemu_quit(vm, err) < 0)
+		return -1;
+	/* Ours again, and nobody's to change. */
+	if (chown(t->ram_path, geteuid(), getegid()) < 0 || chmod(t->ram_path, 0444) < 0 ||
+	    chmod(t->state_path, 0444) < 0)
+		return err_sys(err, errno, "protect '%s'", t->ram_path);
+	return 0;
+}
+
+/* A template that cannot be restored must not be kept, or every start would find that out. */
+static int verify(struct loop *loop, const struct vm_spec *spec, const struct template *t,
+		  struct pyro_error *err)
+{
+	static const struct vm_hooks none = {0};
+	struct vm *vm = vm_new(loop, &engine_qemu, spec, &none);
+	int result = boot_restored(vm, t, err);
+
+	(void)vm_free(vm);
+	return result < 0 ? err_wrap(err, "verify the template") : 0;
+}
+
+static int make_at(struct loop *loop, const struct vm_spec *spec, enum template_kind kind,
+		   const struct template *t, struct pyro_error *err)
+{
+	static const struct vm_hooks none = {0};
+	AUTO_FREE char *disk = mem_printf("%s/disk", t->dir);
+	struct vm_spec with = *spec;
+	struct vm *vm;
+	int result;
+
+	with.disk_path = disk;
+	if (dir_make(t->dir, 0700, err) < 0 || file_copy(spec->blank_path, disk, 0600, err) < 0 ||
+	    make_ram_file(spec, t->ram_path, err) < 0)
+		return -1;
+	vm = vm_new(loop, &engine_qemu, &with, &none);
+	result = boot_cold(vm, QEMU_SAVE, t->ram_path, err);
+	if (result == 0)
+		result = save(vm, kind, t, err);
+	(void)vm_free(vm);
+	if (result == 0)
+		result = verify(loop, &with, t, err);
+	if (result == 0 && unlink(disk) < 0)
+		result = err_sys(err, errno, "remove '%s'", disk);
+	return result;
+}
+
+/* Removes all but the most recently used templates; builds that died have no lock and go too. */
+static void evict(const char *parent)
+{
+	AUTO_FREE char *oldest = NULL;
+	time_t oldest_time = 0;
+	DIR *dir = opendir(parent);
+	struct dirent *entry;
+	int count = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		struct stat st;
+
+		if (strlen(entry->d_name) != NAME_HEX ||
+		    fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
+			continue;
+		count++;
+		if (!oldest || st.st_mtime < oldest_time) {
+			free(oldest);
+			oldest = mem_printf("%s/%s", parent, entry->d_name);
+			oldest_time = st.st_mtime;
+		}
+	}
+	if (dir)
+		(void)closedir(dir);
+	if (count > KEPT && oldest)
+		(void)dir_remove(oldest, NULL);
+}
+
+/* Beside its place, under a lock, then renamed into it. */
+static int make_template(struct loop *loop, const struct vm_spec *spec, enum template_kind kind,
+			 const char *parent, const char *dir, struct pyro_error *err)
+{
+	AUTO_FREE char *lock_path = mem_printf("%s.lock", dir);
+	AUTO_FREE char *build_dir = mem_printf("%s.build", dir);
+	AUTO_FD int lock = -1;
+	struct template t;
+	int result;
+
+	if (dir_make(parent, 0700, err) < 0)
+		return -1;
+	lock = file_lock(lock_path, deadline_in(vm_patience_ms(spec->accel, LOCK_MS)), err);
+	if (lock < 0)
+		return -1;
+	if (file_exists(dir))
+		return 0; /* somebody else made it while we waited */
+	if (dir_remove(build_dir, err) < 0)
+		return -1;
+	t = template_at(build_dir);
+	result = make_at(loop, spec, kind, &t, err);
+	if (result == 0 && rename(build_dir, dir) < 0)
+		result = err_sys(err, errno, "rename '%s'", build_dir);
+	if (result < 0)
+		(void)dir_remove(build_dir, NULL);
+	template_done(&t);
+	(void)unlink(lock_path);
+	evict(parent);
+	return result;
+}
+
+int template_ensure(struct loop *loop, const struct vm_spec *spec, enum template_kind kind,
+		    const struct vm_hooks *hooks, struct template *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *parent = mem_printf("%s/templates", spec->cache_dir);
+	AUTO_FREE char *dir = NULL;
+	char name[NAME_HEX + 1];
+
+	if (template_name(spec, kind, name, err) < 0)
+		return -1;
+	dir = mem_printf("%s/%s", parent, name);
+	/* Its time of change says when it was used last. */
+	if (utimensat(AT_FDCWD, dir, NULL, 0) < 0) {
+		vm_phase(hooks, "template", kind == TEMPLATE_ROOTED ? "kind=rooted" : "kind=bare");
+		if (make_template(loop, spec, kind, parent, dir, err) < 0)
+			return err_wrap(err, "make a template");
+	}
+	*ret = template_at(dir);
+	return 0;
+}

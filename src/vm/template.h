@@ -1,0 +1,40 @@
+/*
+ * template: a machine that was booted once and saved, to be restored any number of times.
+ *
+ * Its memory is a file that every restored machine maps privately; the rest of its state is small.
+ * There are two kinds. A rooted template has the environment's root mounted read-only and its
+ * programs in the page cache: right for a disk that is still blank, and the fastest. A bare one
+ * waits before anything is mounted: right for any disk.
+ *
+ * A template fits only the very same QEMU, firmware, kernel, agent, arguments and clock, and is
+ * named by a digest of all of these, so one that does not fit is never found. They are kept in
+ * <cache_dir>/templates/<name>/{ram,state}, the most recently used few.
+ */
+#ifndef VM_TEMPLATE_H
+#define VM_TEMPLATE_H
+
+#include "vm/engine.h"
+
+enum template_kind {
+	TEMPLATE_ROOTED,
+	TEMPLATE_BARE,
+};
+
+struct template
+{
+	char *dir;
+	char *ram_path;
+	char *state_path;
+};
+
+/*
+ * Finds the template for a spec, or makes it: boots a machine, which takes seconds, under a lock,
+ * so that it happens once. Told as the phase "template". The caller calls template_done().
+ */
+int template_ensure(struct loop *loop, const struct vm_spec *spec, enum template_kind kind,
+		    const struct vm_hooks *hooks, struct template *ret, struct pyro_error *err);
+void template_done(struct template *t);
+/* Removes one that turned out to be of no use. */
+void template_discard(const struct template *t);
+
+#endif

@@ -1,0 +1,121 @@
+#include "vm/vm.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/proc.h"
+#include "channel/call.h"
+#include "channel/mux.h"
+#include "vm/qmp.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROTOCOL_VERSION 1
+#define TCG_FACTOR 4 /* translation makes guests slower by about this, and hosts busier */
+#define REAP_MS 10000
+
+int64_t vm_patience_ms(enum vm_accel accel, int64_t ms)
+{
+	return accel == VM_ACCEL_TCG ? ms * TCG_FACTOR : ms;
+}
+
+struct vm *vm_new(struct loop *loop, const struct engine *engine, const struct vm_spec *spec,
+		  const struct vm_hooks *hooks)
+{
+	struct vm *vm = mem_zalloc(1, sizeof(*vm));
+
+	vm->engine = engine;
+	vm->loop = loop;
+	vm->spec = *spec;
+	vm->hooks = *hooks;
+	vm->channel_fd = -1;
+	vm->console.fd = -1;
+	vm->child.pidfd.fd = -1;
+	return vm;
+}
+
+void vm_phase(const struct vm_hooks *hooks, const char *phase, const char *detail)
+{
+	if (hooks->on_phase)
+		hooks->on_phase(hooks->ctx, phase, detail);
+}
+
+/* A dead channel is told by the death of the machine, or by the call that fails. */
+static void agent_down(struct mux *mux, const struct pyro_error *error)
+{
+	(void)mux;
+	(void)error;
+}
+
+int vm_greet(struct vm *vm, int64_t deadline, struct pyro_error *err)
+{
+	static const struct mux_ops ops = {.on_down = agent_down};
+	json_t *hello;
+
+	vm->agent = mux_new(vm->loop, vm->channel_fd, vm->channel_fd, MUX_CLIENT, &ops, vm, err);
+	if (!vm->agent)
+		return -1;
+	hello = call_wait(vm->loop, vm->agent, "hello",
+			  json_pack("{s:i}", "version", PROTOCOL_VERSION), deadline, err);
+	json_decref(hello);
+	return hello ? 0 : err_wrap(err, "greet the guest agent");
+}
+
+void vm_hang_up(struct vm *vm)
+{
+	vm->agent = mux_free(vm->agent);
+	fd_close(&vm->channel_fd);
+}
+
+int vm_call(struct vm *vm, const char *name, json_t *args, int64_t deadline, struct pyro_error *err)
+{
+	json_t *result = call_wait(vm->loop, vm->agent, name, args, deadline, err);
+
+	json_decref(result);
+	return result ? 0 : -1;
+}
+
+/*
+ * Everything that the jail started has become our child by now (we are a subreaper) or will in a
+ * moment: gone means that none is left, and with them their memory and their files.
+ */
+static void reap_all(void)
+{
+	int64_t deadline = deadline_in(REAP_MS);
+
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+		if (pid < 0 && errno == ECHILD)
+			return;
+		if (pid == 0) {
+			if (deadline_left(deadline) == 0)
+				return;
+			(void)poll(NULL, 0, 1);
+		}
+	}
+}
+
+struct vm *vm_free(struct vm *vm)
+{
+	pid_t pid;
+
+	if (!vm)
+		return NULL;
+	vm->is_ending = true;
+	pid = vm->child.pid;
+	loop_remove_child(vm->loop, &vm->child);
+	if (!vm->is_gone)
+		proc_kill(pid);
+	vm_hang_up(vm);
+	vm->qmp = qmp_free(vm->qmp);
+	loop_remove_fd(vm->loop, &vm->console);
+	fd_close(&vm->console.fd);
+	capture_done(&vm->console_text);
+	reap_all();
+	free(vm);
+	return NULL;
+}
