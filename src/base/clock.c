@@ -23,7 +23,7 @@ int64_t clock_ms(void)
 
 double clock_wall(void)
 {
-	return (double)(now_ns(CLOCK_REALTIME) / 1000) / 1e6;
+	return (double)now_ns(CLOCK_REALTIME) / 1e9;
 }
 
 int64_t deadline_in(int64_t ms)

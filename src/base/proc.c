@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/parse.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,6 +22,7 @@
 
 #define MAX_CHILD_FDS 32
 #define STDERR_KEPT (64 * 1024)
+#define START_TIME_FIELD 22 /* of /proc/PID/stat, proc(5) */
 
 static void add_owned(struct argv *a, char *s)
 {
@@ -140,8 +142,6 @@ static void child_signals(void)
 static int child_exec(const char *program, char *const *argv, const struct proc_options *opt,
 		      int null_fd, pid_t parent)
 {
-	extern char **environ;
-
 	if (opt->new_session)
 		(void)setsid();
 	if (opt->die_with_parent) {
@@ -332,16 +332,16 @@ uint64_t proc_start_time(pid_t pid)
 {
 	AUTO_BUF struct buf b = BUF_INIT(4096);
 	AUTO_FREE char *path = mem_printf("/proc/%d/stat", (int)pid);
-	unsigned long long ticks = 0;
-	const char *p;
+	int64_t ticks = 0;
+	char *p;
 
-	if (file_read(path, &b, NULL) < 0)
+	if (file_read(path, &b, NULL) < 0 || !b.data)
 		return 0;
-	p = strrchr(buf_text(&b), ')'); /* the name before it may hold anything */
-	if (!p || sscanf(p + 1,
-			 " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d "
-			 "%*d %*d %llu",
-			 &ticks) != 1)
+	p = strrchr(b.data, ')'); /* field 2 ends here; the name in it may hold anything */
+	for (int field = 2; p && field < START_TIME_FIELD; field++)
+		p = strchr(p + 1, ' ');
+	if (!p)
 		return 0;
-	return ticks;
+	p[1 + strcspn(p + 1, " ")] = '\0';
+	return parse_int(p + 1, 0, INT64_MAX, &ticks) ? (uint64_t)ticks : 0;
 }
