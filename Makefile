@@ -56,7 +56,8 @@ format:
 
 # Rewrites what is derived from the rows in ops/ and from tools/packages.
 gen: all
-	@tools/gen-all $(BUILD)
+	@$(NINJA) $(BUILD) gen
+	@tools/deps readme
 
 bench: deps
 	@$(MAKE) --no-print-directory all
