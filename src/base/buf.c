@@ -19,6 +19,7 @@ void *buf_room(struct buf *b, size_t n)
 		if (want - 1 > b->max)
 			want = b->max + 1;
 		b->data = mem_resize(b->data, want, 1);
+		b->data[b->len] = '\0';
 		b->cap = want;
 	}
 	return b->data + b->len;

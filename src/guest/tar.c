@@ -7,7 +7,9 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,15 +41,43 @@ static int err_archive(struct pyro_error *err, struct archive *archive, const ch
 		       const char *name)
 {
 	const char *why = archive_error_string(archive);
+	int errnum = archive_errno(archive);
 
-	if (archive_errno(archive) > 0)
-		return err_sys(err, archive_errno(archive), "%s '%s'", what, name);
+	/* EILSEQ is how libarchive says that the bytes are no archive. */
+	if (errnum > 0 && errnum != EILSEQ)
+		return err_sys(err, errnum, "%s '%s'", what, name);
 	return err_set(err, PYRO_E_INVALID, "%s '%s': %s", what, name, why ? why : "unknown");
 }
 
 /*
  * Unpacking.
  */
+
+/*
+ * libarchive gives directories that it made their times at the end, but those that were there at
+ * once, so that the first file in them spoils it. The destination itself is always there.
+ */
+struct root_time {
+	bool is_known;
+	struct timespec mtime;
+};
+
+static void note_root(struct archive_entry *entry, const char *name, struct root_time *root)
+{
+	if (strcmp(name, ".") != 0 && strcmp(name, "./") != 0)
+		return;
+	root->is_known = true;
+	root->mtime =
+		(struct timespec){archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)};
+}
+
+static void restore_root(const struct root_time *root)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, root->mtime};
+
+	if (root->is_known)
+		(void)utimensat(AT_FDCWD, ".", times, 0);
+}
 
 /* Only what libarchive cannot judge: the kind of an entry. It checks names and links itself. */
 static int check_kind(struct archive_entry *entry, const char *name, struct pyro_error *err)
@@ -104,6 +134,7 @@ static int unpack_entry(struct archive *in, struct archive *disk, struct archive
 static int unpack_all(struct archive *in, struct archive *disk, struct tally *tally,
 		      struct pyro_error *err)
 {
+	struct root_time root = {0};
 	struct archive_entry *entry;
 	int r;
 
@@ -111,14 +142,17 @@ static int unpack_all(struct archive *in, struct archive *disk, struct tally *ta
 	if (archive_read_open_fd(in, STDIN_FILENO, BLOCK) < ARCHIVE_OK)
 		return err_archive(err, in, "read", "the archive");
 	/* A warning is about a name that is not in the locale's character set: bytes are fine. */
-	while ((r = archive_read_next_header(in, &entry)) >= ARCHIVE_WARN && r != ARCHIVE_EOF)
+	while ((r = archive_read_next_header(in, &entry)) >= ARCHIVE_WARN && r != ARCHIVE_EOF) {
 		if (unpack_entry(in, disk, entry, tally, err) < 0)
 			return -1;
+		note_root(entry, archive_entry_pathname(entry), &root);
+	}
 	if (r != ARCHIVE_EOF)
 		return err_archive(err, in, "read", "the archive");
 	/* Now directories get their times. */
 	if (archive_write_close(disk) < ARCHIVE_OK)
 		return err_archive(err, disk, "finish", "the directories");
+	restore_root(&root);
 	return 0;
 }
 

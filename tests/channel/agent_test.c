@@ -1,0 +1,924 @@
+/*
+ * The real agent as a process on this host, driven over a socket by the real mux.
+ */
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "base/proc.h"
+#include "channel/call.h"
+#include "channel/mux.h"
+#include "pyro/error.h"
+#include "tests/test.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifdef __has_feature /* clang's way to tell; gcc defines the other */
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define IS_SANITIZED 1
+#else
+#define IS_SANITIZED 0
+#endif
+
+#define PATIENCE_MS 30000
+#define MIB (1024LL * 1024)
+
+struct agent {
+	struct loop *loop;
+	struct mux *mux;
+	pid_t pid;
+	bool is_down;
+};
+
+/* A call under way, then its outcome. */
+struct run {
+	struct agent *agent;
+	struct mux_call *call;
+	json_t *result;
+	struct buf out;
+	struct buf err;
+	int64_t out_bytes; /* also those that `out` had no room for */
+	const char *input; /* still to be sent */
+	size_t input_len;
+	bool is_stalled; /* takes output and never gives the window back */
+	bool is_over;
+	struct pyro_error error; /* of a call that broke off */
+};
+
+static void on_down(struct mux *mux, const struct pyro_error *error)
+{
+	struct agent *agent = mux_ctx(mux);
+
+	(void)error;
+	agent->is_down = true;
+}
+
+static struct agent *start_agent(void)
+{
+	static const struct mux_ops ops = {.on_down = on_down};
+	struct agent *agent = mem_zalloc(1, sizeof(*agent));
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+	struct pyro_error err;
+	int sv[2];
+
+	CHECK_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	argv_add(&argv, TEST_AGENT, "--host", "--channel-fd", "3", "--dir", test_dir(), NULL);
+	agent->pid = proc_spawn(&argv,
+				&(struct proc_options){
+					.fds = (struct proc_fd[]){{sv[1], 3}, {2, 2}},
+					.n_fds = 2,
+				},
+				&err);
+	CHECK_OK(agent->pid, err);
+	(void)close(sv[1]);
+	agent->loop = loop_new();
+	agent->mux = mux_new(agent->loop, sv[0], sv[0], MUX_CLIENT, &ops, agent, &err);
+	CHECK(agent->mux);
+	return agent;
+}
+
+static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct run *run = mux_call_ctx(call);
+
+	if (kind == MUX_JSON) {
+		json_decref(run->result);
+		run->result = json_loadb(data, len, 0, NULL);
+		return;
+	}
+	buf_append(kind == MUX_OUT ? &run->out : &run->err, data, len);
+	run->out_bytes += kind == MUX_OUT ? (int64_t)len : 0;
+	if (!run->is_stalled)
+		mux_consume(call, len);
+}
+
+static void feed(struct mux_call *call)
+{
+	struct run *run = mux_call_ctx(call);
+
+	while (run->input_len && mux_queued(call) <= MUX_QUEUE_GOAL) {
+		size_t n = run->input_len < 65536 ? run->input_len : 65536;
+
+		mux_send(call, MUX_IN, run->input, n);
+		run->input += n;
+		run->input_len -= n;
+	}
+	if (run->input && !run->input_len) {
+		mux_finish(call);
+		run->input = NULL;
+	}
+}
+
+static void on_close(struct mux_call *call, const struct pyro_error *error)
+{
+	struct run *run = mux_call_ctx(call);
+
+	if (error)
+		run->error = *error;
+	run->call = NULL;
+	run->is_over = true;
+}
+
+static struct run *start_with(struct agent *agent, const char *name, json_t *args,
+			      const char *input, size_t len)
+{
+	static const struct mux_call_ops ops = {.on_record = on_record,
+						.on_drained = feed,
+						.on_close = on_close};
+	struct run *run = mem_zalloc(1, sizeof(*run));
+	AUTO_FREE char *text = json_dumps(args, JSON_ENCODE_ANY);
+
+	json_decref(args);
+	run->agent = agent;
+	run->out.max = run->err.max = 80 * MIB;
+	run->input = input;
+	run->input_len = len;
+	run->call = mux_start(agent->mux, name, text, &ops, run);
+	CHECK(run->call);
+	feed(run->call);
+	return run;
+}
+
+/* Leaves our direction open, so that more can be sent. */
+static struct run *start(struct agent *agent, const char *name, json_t *args)
+{
+	return start_with(agent, name, args, NULL, 0);
+}
+
+static void finish(struct run *run)
+{
+	struct pyro_error err;
+
+	if (run->call && !run->input)
+		mux_finish(run->call);
+	CHECK_OK(loop_until(run->agent->loop, &run->is_over, deadline_in(PATIENCE_MS), "a call",
+			    &err),
+		 err);
+	CHECK_STR(run->error.message, "");
+	CHECK(json_is_object(run->result));
+}
+
+static struct run *call(struct agent *agent, const char *name, json_t *args)
+{
+	struct run *run = start(agent, name, args);
+
+	finish(run);
+	return run;
+}
+
+static json_t *line(const char *shell)
+{
+	return json_pack("{s:s}", "shell", shell);
+}
+
+static struct run *sh(struct agent *agent, const char *shell)
+{
+	return call(agent, "exec", line(shell));
+}
+
+static long long number(const struct run *run, const char *field)
+{
+	const json_t *value = json_object_get(run->result, field);
+
+	CHECK(json_is_integer(value));
+	return json_integer_value(value);
+}
+
+/* The code of the error that the call was answered with; "" if it was none. */
+static const char *code_of(const struct run *run)
+{
+	const json_t *error = json_object_get(run->result, "error");
+	const char *code = json_string_value(json_object_get(error, "code"));
+
+	return code ? code : "";
+}
+
+static const char *message_of(const struct run *run)
+{
+	const json_t *error = json_object_get(run->result, "error");
+
+	return json_string_value(json_object_get(error, "message"));
+}
+
+static void pause_ms(struct agent *agent, int64_t ms)
+{
+	const bool never = false;
+
+	(void)loop_until(agent->loop, &never, deadline_in(ms), "time", NULL);
+}
+
+static bool is_alive(pid_t pid)
+{
+	return kill(pid, 0) == 0;
+}
+
+static pid_t read_pid(const char *name)
+{
+	AUTO_FREE char *path = mem_printf("%s/%s", test_dir(), name);
+	int64_t deadline = deadline_in(PATIENCE_MS), pid = 0;
+
+	while (deadline_left(deadline) > 0) {
+		AUTO_BUF struct buf text = BUF_INIT(64);
+
+		if (file_read(path, &text, NULL) == 0 && text.len > 1 &&
+		    text.data[text.len - 1] == '\n') {
+			text.data[text.len - 1] = '\0';
+			CHECK(parse_int(text.data, 2, INT32_MAX, &pid));
+			return (pid_t)pid;
+		}
+		(void)usleep(2000);
+	}
+	test_fail(__FILE__, __LINE__, "no process wrote '%s'", path);
+}
+
+static void check_ends(pid_t pid)
+{
+	int64_t deadline = deadline_in(PATIENCE_MS);
+
+	while (is_alive(pid) && deadline_left(deadline) > 0)
+		(void)usleep(2000);
+	CHECK(!is_alive(pid));
+}
+
+static int64_t memory_mib(pid_t pid, const char *field)
+{
+	AUTO_FREE char *path = mem_printf("/proc/%d/status", (int)pid);
+	AUTO_BUF struct buf text = BUF_INIT(64 * 1024);
+	int64_t kib = 0;
+	char *at;
+
+	CHECK_INT(file_read(path, &text, NULL), 0);
+	at = strstr(text.data, field);
+	CHECK(at);
+	at += strlen(field) + strspn(at + strlen(field), ": \t");
+	at[strcspn(at, " ")] = '\0';
+	CHECK(parse_int(at, 0, INT64_MAX, &kib));
+	return kib / 1024;
+}
+
+/* Three processes that are hard to find: in a session of their own, orphaned, and a pipeline. */
+#define HIDE                                                                              \
+	"setsid sh -c '(sleep 1000 & echo $! >orphan; sh -c \"echo \\$\\$ >inner; sleep " \
+	"1000\") & echo $! >session; exit 0'; "
+
+static void check_hidden_end(void)
+{
+	check_ends(read_pid("orphan"));
+	check_ends(read_pid("inner"));
+	check_ends(read_pid("session"));
+}
+
+static void await_hidden(void)
+{
+	CHECK(is_alive(read_pid("orphan")));
+	CHECK(is_alive(read_pid("inner")));
+	CHECK(is_alive(read_pid("session")));
+}
+
+TEST("hello tells version, stage and mode")
+{
+	struct run *run = call(start_agent(), "hello", json_pack("{s:i}", "version", 1));
+
+	CHECK_INT(number(run, "version"), 1);
+	CHECK_STR(json_string_value(json_object_get(run->result, "stage")), "ready");
+	CHECK_STR(json_string_value(json_object_get(run->result, "mode")), "host");
+	CHECK_STR(json_string_value(json_object_get(run->result, "agent")), "0.1.0");
+}
+
+TEST("hello refuses another version")
+{
+	struct run *run = call(start_agent(), "hello", json_pack("{s:i}", "version", 2));
+
+	CHECK_STR(code_of(run), "protocol_error");
+	CHECK_STR(message_of(run), "version 2 is spoken there, but 1 here");
+}
+
+TEST("a call that does not exist is an error, and the next call works")
+{
+	struct agent *agent = start_agent();
+
+	CHECK_STR(code_of(call(agent, "nonsense", json_object())), "not_found");
+	CHECK_INT(number(sh(agent, "true"), "exit_code"), 0);
+}
+
+TEST("bad arguments are errors, and the next call works")
+{
+	static const char *const bad[][2] = {
+		{"hello", "{}"},
+		{"hello", "{'version':'1'}"},
+		{"hello", "{'version':1,'more':1}"},
+		{"hello", "[1]"},
+		{"hello", "1"},
+		{"exec", "{}"},
+		{"exec", "{'argv':[]}"},
+		{"exec", "{'argv':['x',1]}"},
+		{"exec", "{'argv':'x'}"},
+		{"exec", "{'argv':['x'],'shell':'x'}"},
+		{"exec", "{'shell':1}"},
+		{"exec", "{'shell':'true','cwd':1}"},
+		{"exec", "{'shell':'true','env':[]}"},
+		{"exec", "{'shell':'true','env':{'A':1}}"},
+		{"exec", "{'shell':'true','env':{'A=B':'1'}}"},
+		{"exec", "{'shell':'true','env':{'':'1'}}"},
+		{"exec", "{'shell':'true','stdin':1}"},
+		{"exec", "{'shell':'true','timeout_ms':-1}"},
+		{"exec", "{'shell':'true','timeout_ms':1.5}"},
+		{"exec", "{'shell':'true','timeout_ms':99999999999}"},
+		{"exec", "{'shell':'true','unknown':1}"},
+		{"tar_in", "{}"},
+		{"tar_in", "{'path':'relative'}"},
+		{"tar_out", "{'path':''}"},
+		{"tar_out", "{'path':1}"},
+		{"quiesce", "{'x':1}"},
+	};
+	struct agent *agent = start_agent();
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		AUTO_FREE char *text = mem_strdup(bad[i][1]);
+		struct run *run;
+
+		for (char *p = text; *p; p++)
+			*p = *p == '\'' ? '"' : *p;
+		run = call(agent, bad[i][0], json_loads(text, JSON_DECODE_ANY, NULL));
+		if (strcmp(code_of(run), "invalid_argument") != 0)
+			test_fail(__FILE__, __LINE__, "%s %s was not refused", bad[i][0],
+				  bad[i][1]);
+	}
+	CHECK_INT(number(sh(agent, "true"), "exit_code"), 0);
+}
+
+TEST("a host refuses what only a guest can do")
+{
+	struct agent *agent = start_agent();
+
+	CHECK_STR(code_of(call(agent, "mount", json_pack("{s:b}", "read_only", 1))), "bad_state");
+	CHECK_STR(code_of(call(agent, "resume", json_object())), "bad_state");
+}
+
+TEST("exec returns the exit code, both outputs apart, and a duration")
+{
+	struct run *run = sh(start_agent(), "echo out; echo err >&2; sleep 0.05; exit 7");
+
+	CHECK_INT(number(run, "exit_code"), 7);
+	CHECK(json_is_null(json_object_get(run->result, "signal")));
+	CHECK(json_is_false(json_object_get(run->result, "timed_out")));
+	CHECK(number(run, "duration_ms") >= 50);
+	CHECK_STR(buf_text(&run->out), "out\n");
+	CHECK_STR(buf_text(&run->err), "err\n");
+}
+
+TEST("exec keeps the boundaries of an argument vector")
+{
+	struct run *run = call(start_agent(), "exec",
+			       json_pack("{s:[s,s,s,s,s]}", "argv", "printf", "<%s>", "a  b", "",
+					 "$HOME;'\""));
+
+	CHECK_STR(buf_text(&run->out), "<a  b><><$HOME;'\">");
+}
+
+TEST("exec of a command that does not exist is 127, and says so as a shell would")
+{
+	struct agent *agent = start_agent();
+	struct run *run = call(agent, "exec", json_pack("{s:[s]}", "argv", "no-such-command"));
+
+	CHECK_INT(number(run, "exit_code"), 127);
+	CHECK_STR(buf_text(&run->err), "pyro: 'no-such-command': command not found\n");
+	run = call(agent, "exec", json_pack("{s:[s]}", "argv", "/no/such/file"));
+	CHECK_INT(number(run, "exit_code"), 127);
+	CHECK_STR(buf_text(&run->err), "pyro: '/no/such/file': No such file or directory\n");
+}
+
+TEST("exec of what is not executable is 126")
+{
+	struct run *run = call(start_agent(), "exec", json_pack("{s:[s]}", "argv", "/etc/passwd"));
+
+	CHECK_INT(number(run, "exit_code"), 126);
+	CHECK_STR(buf_text(&run->err), "pyro: '/etc/passwd': Permission denied\n");
+}
+
+TEST("exec returns 128+n when a signal n killed the command")
+{
+	struct run *run = sh(start_agent(), "kill -TERM $$");
+
+	CHECK_INT(number(run, "exit_code"), 143);
+	CHECK_INT(number(run, "signal"), SIGTERM);
+}
+
+TEST("commands have default signals whatever the agent does with its own")
+{
+	struct run *run = sh(start_agent(), "grep -E 'Sig(Blk|Ign)' /proc/self/status");
+
+	CHECK_STR(buf_text(&run->out), "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+TEST("commands get three descriptors and no more")
+{
+	struct run *run =
+		call(start_agent(), "exec", json_pack("{s:[s,s]}", "argv", "ls", "/proc/self/fd"));
+
+	CHECK_STR(buf_text(&run->out), "0\n1\n2\n3\n"); /* 3 is the directory that ls reads */
+}
+
+TEST("the environment has what was given, and a terminal that is dumb")
+{
+	struct run *run = call(start_agent(), "exec",
+			       json_pack("{s:s,s:{s:s,s:s}}", "shell", "echo $A $TERM; echo $PATH",
+					 "env", "A", "1", "PATH", "/bin"));
+
+	CHECK_STR(buf_text(&run->out), "1 dumb\n/bin\n");
+}
+
+TEST("the working directory is the one given, else the agent's")
+{
+	struct agent *agent = start_agent();
+	struct run *run =
+		call(agent, "exec", json_pack("{s:s,s:s}", "shell", "pwd", "cwd", "/usr"));
+
+	CHECK_STR(buf_text(&run->out), "/usr\n");
+	run = call(agent, "exec", json_pack("{s:s,s:n}", "shell", "pwd", "cwd"));
+	CHECK(strncmp(buf_text(&run->out), test_dir(), strlen(test_dir())) == 0);
+	run = call(agent, "exec", json_pack("{s:s,s:s}", "shell", "pwd", "cwd", "/nowhere"));
+	CHECK_STR(message_of(run), "working directory '/nowhere': No such file or directory");
+}
+
+TEST("without stdin a command reads nothing")
+{
+	struct run *run = sh(start_agent(), "wc -c");
+
+	CHECK_STR(buf_text(&run->out), "0\n");
+}
+
+TEST("64 MiB go through cat unchanged")
+{
+	size_t len = 64 * MIB;
+	char *data = mem_resize(NULL, len, 1);
+	struct agent *agent = start_agent();
+	struct run *run;
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char)(i * 2654435761U >> 11);
+	run = start_with(agent, "exec", json_pack("{s:[s],s:b}", "argv", "cat", "stdin", 1), data,
+			 len);
+	finish(run);
+	CHECK_INT(number(run, "exit_code"), 0);
+	CHECK_INT(run->out.len, len);
+	CHECK(memcmp(run->out.data, data, len) == 0);
+	CHECK(IS_SANITIZED || memory_mib(agent->pid, "VmHWM") < 24);
+}
+
+TEST("a command that does not read its input does not hold up the call")
+{
+	size_t len = 16 * MIB;
+	char *data = mem_zalloc(len, 1);
+	struct run *run = start_with(start_agent(), "exec",
+				     json_pack("{s:s,s:b}", "shell", "exec <&-; sleep 0.2; exit 3",
+					       "stdin", 1),
+				     data, len);
+
+	finish(run);
+	CHECK_INT(number(run, "exit_code"), 3);
+}
+
+TEST("a gigabyte of output does not grow the agent")
+{
+	int64_t len = IS_SANITIZED ? 128 * MIB : 1024 * MIB;
+	AUTO_FREE char *command = mem_printf("head -c %lld /dev/zero", (long long)len);
+	struct agent *agent = start_agent();
+	struct run *run = start(agent, "exec", line(command));
+
+	run->out.max = 1;
+	finish(run);
+	CHECK_INT(run->out_bytes, len);
+	CHECK(IS_SANITIZED || memory_mib(agent->pid, "VmHWM") < 16);
+}
+
+TEST("a client that reads nothing stalls the command, not the agent")
+{
+	struct agent *agent = start_agent();
+	struct run *run = start(agent, "exec", line("cat /dev/zero"));
+
+	run->is_stalled = true;
+	pause_ms(agent, 500);
+	CHECK(run->out_bytes > 0 && run->out_bytes < 8 * MIB);
+	CHECK(IS_SANITIZED || memory_mib(agent->pid, "VmRSS") < 16);
+	CHECK_INT(number(sh(agent, "true"), "exit_code"), 0);
+	mux_cancel(run->call);
+}
+
+TEST("invalid UTF-8 passes unchanged")
+{
+	struct run *run = sh(start_agent(), "printf '\\377\\000\\200x'");
+
+	CHECK_INT(run->out.len, 4);
+	CHECK(memcmp(run->out.data, "\377\000\200x", 4) == 0);
+}
+
+TEST("output is there while the command still runs")
+{
+	struct agent *agent = start_agent();
+	struct run *run =
+		start(agent, "exec",
+		      json_pack("{s:s,s:b}", "shell", "echo early; read x; echo $x", "stdin", 1));
+	int64_t deadline = deadline_in(PATIENCE_MS);
+
+	while (!run->out.len && deadline_left(deadline) > 0)
+		pause_ms(agent, 5);
+	CHECK_STR(buf_text(&run->out), "early\n");
+	mux_send(run->call, MUX_IN, "late\n", 5);
+	finish(run);
+	CHECK_STR(buf_text(&run->out), "early\nlate\n");
+}
+
+TEST("a command that closed its outputs and lives on keeps the exec running")
+{
+	struct run *run = sh(start_agent(), "exec >&- 2>&-; sleep 0.3; exit 5");
+
+	CHECK_INT(number(run, "exit_code"), 5);
+	CHECK(number(run, "duration_ms") >= 300);
+}
+
+TEST("a background process holds up no result, lives on, and ends with quiesce")
+{
+	struct agent *agent = start_agent();
+	struct run *run = sh(agent, HIDE "echo done");
+
+	CHECK_INT(number(run, "exit_code"), 0);
+	CHECK_STR(buf_text(&run->out), "done\n");
+	await_hidden();
+	CHECK_STR(code_of(call(agent, "quiesce", json_object())), "");
+	check_hidden_end();
+}
+
+TEST("a background process that goes on writing holds up no result")
+{
+	struct agent *agent = start_agent();
+	struct run *run = sh(agent, "yes & echo $! >yes; sleep 0.1");
+
+	CHECK_INT(number(run, "exit_code"), 0);
+	check_ends(read_pid("yes")); /* by SIGPIPE */
+}
+
+TEST("a timeout kills the whole tree and returns 124 with the output so far")
+{
+	struct run *run = call(start_agent(), "exec",
+			       json_pack("{s:s,s:i}", "shell", HIDE "echo begun; sleep 1000",
+					 "timeout_ms", 500));
+
+	CHECK_INT(number(run, "exit_code"), 124);
+	CHECK(json_is_true(json_object_get(run->result, "timed_out")));
+	CHECK(number(run, "duration_ms") >= 500 && number(run, "duration_ms") < 5000);
+	CHECK_STR(buf_text(&run->out), "begun\n");
+	check_hidden_end();
+}
+
+TEST("a timeout also ends a command that ignores signals")
+{
+	struct run *run = call(start_agent(), "exec",
+			       json_pack("{s:s,s:i}", "shell",
+					 "trap '' TERM INT HUP; while :; do sleep 0.1; done",
+					 "timeout_ms", 300));
+
+	CHECK_INT(number(run, "exit_code"), 124);
+}
+
+TEST("a kill ends the whole tree and the result follows")
+{
+	struct agent *agent = start_agent();
+	struct run *run = start(agent, "exec", line(HIDE "sleep 1000"));
+
+	while (access(mem_printf("%s/inner", test_dir()), F_OK) < 0)
+		pause_ms(agent, 5);
+	await_hidden();
+	mux_send(run->call, MUX_JSON, "{\"kill\":true}", 13);
+	finish(run);
+	CHECK_INT(number(run, "exit_code"), 137);
+	CHECK_INT(number(run, "signal"), SIGKILL);
+	check_hidden_end();
+}
+
+TEST("a cancelled call kills the whole tree, and other calls go on")
+{
+	struct agent *agent = start_agent();
+	struct run *run = start(agent, "exec", line(HIDE "sleep 1000"));
+	struct run *other = start(agent, "exec", line("sleep 0.5; echo fine"));
+
+	pause_ms(agent, 300);
+	await_hidden();
+	mux_cancel(run->call);
+	finish(other);
+	CHECK_STR(buf_text(&other->out), "fine\n");
+	check_hidden_end();
+}
+
+/* Ends the connection, and returns the agent's wait status. */
+static int disconnect(struct agent *agent, int signal)
+{
+	int status = -1;
+
+	if (signal)
+		(void)kill(agent->pid, signal);
+	agent->mux = mux_free(agent->mux);
+	(void)close_range(3, ~0U, 0);
+	for (int64_t end = deadline_in(PATIENCE_MS); deadline_left(end) > 0;) {
+		if (waitpid(agent->pid, &status, WNOHANG) == agent->pid)
+			return status;
+		(void)usleep(2000);
+	}
+	test_fail(__FILE__, __LINE__, "the agent did not end");
+}
+
+TEST("a disconnect kills every tree, also those in the background, and ends the agent")
+{
+	struct agent *agent = start_agent();
+
+	(void)sh(agent, HIDE "true");
+	await_hidden();
+	(void)start(agent, "exec", line("echo $$ >main; sleep 1000"));
+	pause_ms(agent, 200);
+	CHECK(is_alive(read_pid("main")));
+	CHECK_INT(disconnect(agent, 0), 0);
+	check_hidden_end();
+	check_ends(read_pid("main"));
+}
+
+TEST("when the agent is killed its trees end too")
+{
+	struct agent *agent = start_agent();
+
+	(void)start(agent, "exec", line(HIDE "sleep 1000"));
+	pause_ms(agent, 300);
+	await_hidden();
+	(void)disconnect(agent, SIGKILL);
+	check_hidden_end();
+}
+
+TEST("50 commands at once all answer with their own output")
+{
+	struct agent *agent = start_agent();
+	struct run *runs[50];
+
+	for (int i = 0; i < 50; i++) {
+		AUTO_FREE char *command = mem_printf("sleep 0.2; echo %d; exit %d", i, i);
+
+		runs[i] = start(agent, "exec", line(command));
+	}
+	for (int i = 0; i < 50; i++) {
+		AUTO_FREE char *want = mem_printf("%d\n", i);
+
+		finish(runs[i]);
+		CHECK_INT(number(runs[i], "exit_code"), i);
+		CHECK_STR(buf_text(&runs[i]->out), want);
+	}
+}
+
+static int count_fds(pid_t pid)
+{
+	AUTO_FREE char *path = mem_printf("/proc/%d/fd", (int)pid);
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	CHECK(dir);
+	while (readdir(dir))
+		n++;
+	(void)closedir(dir);
+	return n;
+}
+
+TEST("commands leave neither descriptors nor processes in the agent")
+{
+	struct agent *agent = start_agent();
+	AUTO_FREE char *children =
+		mem_printf("/proc/%d/task/%d/children", (int)agent->pid, (int)agent->pid);
+	AUTO_BUF struct buf left = BUF_INIT(4096);
+	int before;
+
+	(void)sh(agent, "true");
+	before = count_fds(agent->pid);
+	for (int i = 0; i < 40; i++)
+		(void)sh(agent, "(true &) ; true");
+	pause_ms(agent, 300);
+	CHECK_INT(count_fds(agent->pid), before);
+	CHECK_INT(file_read(children, &left, NULL), 0);
+	CHECK_STR(buf_text(&left), "");
+}
+
+/*
+ * Tar.
+ */
+
+static json_t *path_of(const char *name)
+{
+	AUTO_FREE char *path = mem_printf("%s/%s", test_dir(), name);
+
+	return json_pack("{s:s}", "path", path);
+}
+
+static struct run *tar_in(struct agent *agent, const char *name, const char *data, size_t len)
+{
+	struct run *run = start_with(agent, "tar_in", path_of(name), data, len);
+
+	finish(run);
+	return run;
+}
+
+#define MAKE_TREE                                                                                \
+	"mkdir -p tree/sub/empty tree/$(printf %0200d 1)/$(printf %0150d 2) && cd tree && "      \
+	"echo hello >sub/file && chmod 640 sub/file && touch -d @1000000000.123456789 sub/file " \
+	"&& "                                                                                    \
+	"echo x >$(printf %0200d 1)/$(printf %0150d 2)/deep && ln -s ../nowhere sub/link && "    \
+	"ln -s $(printf %0180d 3) sub/long && printf '#!/bin/sh\\n' >run && chmod 4755 run && "  \
+	"echo a >\"$(printf 'bad\\377name')\" && echo b >'\xc3\xa4' && chmod 1777 sub/empty && " \
+	"truncate -s 3M sparse && echo end >>sparse && touch -d @1 sub/empty sub; cd .."
+#define LIST(dir) "(cd " dir " && find . -printf '%p %y %m %U %G %T@ %l\\n' | sort)"
+
+TEST("a tree goes out as tar and comes back the same")
+{
+	struct agent *agent = start_agent();
+	struct run *out, *in, *diff;
+
+	CHECK_INT(number(sh(agent, MAKE_TREE), "exit_code"), 0);
+	out = call(agent, "tar_out", path_of("tree"));
+	CHECK_STR(code_of(out), "");
+	in = tar_in(agent, "made/new", out->out.data, out->out.len);
+	CHECK_STR(code_of(in), "");
+	CHECK_INT(number(in, "entries"), number(out, "entries"));
+	diff = sh(agent, LIST("tree") " >1; " LIST(
+				 "made/new") " >2; diff 1 2 && "
+					     "diff -r --no-dereference tree made/new && wc -l <1");
+	CHECK_STR(buf_text(&diff->err), "");
+	CHECK_STR(buf_text(&diff->out), "13\n");
+	CHECK_INT(number(out, "entries"), 13);
+}
+
+TEST("archives of the tar program are unpacked, in each of its formats")
+{
+	static const char *const formats[] = {"gnu", "pax", "oldgnu"};
+	struct agent *agent = start_agent();
+
+	CHECK_INT(number(sh(agent, MAKE_TREE), "exit_code"), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		AUTO_FREE char *make = mem_printf("tar --format=%s -C tree -c .", formats[i]);
+		struct run *tar = sh(agent, make), *diff;
+		struct run *in = tar_in(agent, "copy", tar->out.data, tar->out.len);
+
+		CHECK_STR(code_of(in), "");
+		diff = sh(agent, "diff -r --no-dereference tree copy && rm -r copy");
+		CHECK_STR(buf_text(&diff->out), "");
+		CHECK_INT(number(diff, "exit_code"), 0);
+	}
+}
+
+TEST("one file goes out under its own name, and a link as a link")
+{
+	struct agent *agent = start_agent();
+	struct run *run;
+
+	(void)sh(agent, "mkdir d; echo content >d/f; ln -s /etc/passwd d/l");
+	run = call(agent, "tar_out", path_of("d/f"));
+	CHECK_INT(number(run, "entries"), 1);
+	CHECK_INT(number(run, "bytes"), 8);
+	(void)tar_in(agent, "got", run->out.data, run->out.len);
+	run = call(agent, "tar_out", path_of("d/l"));
+	(void)tar_in(agent, "got", run->out.data, run->out.len);
+	CHECK_STR(buf_text(&sh(agent, "cat got/f; readlink got/l")->out), "content\n/etc/passwd\n");
+}
+
+TEST("tar_out of what is not there is an error")
+{
+	struct run *run = call(start_agent(), "tar_out", json_pack("{s:s}", "path", "/no/where"));
+
+	CHECK_STR(message_of(run), "'/no/where': No such file or directory");
+}
+
+TEST("tar_in of what is no archive, or half of one, is an error")
+{
+	struct agent *agent = start_agent();
+	struct run *tar;
+
+	CHECK_STR(code_of(tar_in(agent, "x", "not a tar archive at all", 24)), "invalid_argument");
+	(void)sh(agent, MAKE_TREE);
+	tar = sh(agent, "tar -c tree");
+	CHECK_STR(code_of(tar_in(agent, "x", tar->out.data, tar->out.len / 2 / 512 * 512)),
+		  "invalid_argument");
+	CHECK_INT(number(sh(agent, "true"), "exit_code"), 0);
+}
+
+/* Appends one entry of a ustar archive with `data`. */
+static void add_entry(struct buf *b, const char *name, char type, const char *target,
+		      const char *data)
+{
+	char h[512] = {0};
+	unsigned sum = 0;
+
+	(void)snprintf(h, 100, "%s", name);
+	(void)snprintf(h + 100, 8, "%07o", type == '5' ? 0755U : 0644U);
+	(void)snprintf(h + 108, 8, "%07o", getuid());
+	(void)snprintf(h + 116, 8, "%07o", getgid());
+	(void)snprintf(h + 124, 12, "%011o", (unsigned)strlen(data));
+	(void)snprintf(h + 136, 12, "%011o", 1000000U);
+	memset(h + 148, ' ', 8);
+	h[156] = type;
+	(void)snprintf(h + 157, 100, "%s", target);
+	memcpy(h + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < sizeof(h); i++)
+		sum += (unsigned char)h[i];
+	(void)snprintf(h + 148, 7, "%06o", sum);
+	buf_append(b, h, sizeof(h));
+	memset(h, 0, sizeof(h));
+	(void)snprintf(h, sizeof(h), "%s", data);
+	if (*data)
+		buf_append(b, h, sizeof(h));
+}
+
+TEST("entries that would leave the destination, and devices, are refused by name")
+{
+	static const struct {
+		const char *link; /* a symbolic link that comes before, to the outside */
+		const char *name;
+		char type;
+		const char *target;
+	} hostile[] = {
+		{NULL, "../out", '0', ""},
+		{NULL, "sub/../../out", '0', ""},
+		{NULL, "/tmp/pyro-out", '0', ""},
+		{"l", "l/out", '0', ""},
+		{"l", "l/out", '5', ""},
+		{NULL, "hard", '1', "../secret"},
+		{NULL, "hard", '1', "/etc/passwd"},
+		{"l", "hard", '1', "l/secret"},
+		{NULL, "device", '3', ""},
+		{NULL, "device", '4', ""},
+		{NULL, "pipe", '6', ""},
+	};
+	struct agent *agent = start_agent();
+
+	(void)sh(agent, "mkdir outside; echo secret >secret; echo secret >outside/secret");
+	for (size_t i = 0; i < ARRAY_SIZE(hostile); i++) {
+		AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
+		struct run *run;
+
+		if (hostile[i].link)
+			add_entry(&b, hostile[i].link, '2', "../outside", "");
+		add_entry(&b, hostile[i].name, hostile[i].type, hostile[i].target,
+			  hostile[i].type == '0' ? "evil" : "");
+		(void)memset(buf_room(&b, 1024), 0, 1024);
+		buf_grew(&b, 1024);
+		run = tar_in(agent, "in", b.data, b.len);
+		if (strcmp(code_of(run), "refused") != 0 ||
+		    !strstr(message_of(run), hostile[i].name))
+			test_fail(__FILE__, __LINE__, "%zu: '%s' gave %s: %s", i, hostile[i].name,
+				  code_of(run), message_of(run));
+		run = sh(agent, "rm -rf in; find . -name out -o -name 'pyro-out'; ls outside; "
+				"find /tmp -maxdepth 1 -name pyro-out");
+		CHECK_STR(buf_text(&run->out), "secret\n");
+	}
+}
+
+TEST("a link that is in the way is replaced, not followed")
+{
+	struct agent *agent = start_agent();
+	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
+
+	(void)sh(agent, "mkdir in; echo old >kept; ln -s ../kept in/f");
+	add_entry(&b, "f", '0', "", "new");
+	(void)memset(buf_room(&b, 1024), 0, 1024);
+	buf_grew(&b, 1024);
+	CHECK_STR(code_of(tar_in(agent, "in", b.data, b.len)), "");
+	CHECK_STR(buf_text(&sh(agent, "cat kept in/f; stat -c %F in/f")->out),
+		  "old\nnewregular file\n");
+}
+
+TEST("a cancelled tar leaves no process")
+{
+	struct agent *agent = start_agent();
+	AUTO_FREE char *children =
+		mem_printf("/proc/%d/task/%d/children", (int)agent->pid, (int)agent->pid);
+	struct run *run = start(agent, "tar_in", path_of("x"));
+	int64_t deadline = deadline_in(PATIENCE_MS);
+
+	pause_ms(agent, 200);
+	mux_cancel(run->call);
+	while (deadline_left(deadline) > 0) {
+		AUTO_BUF struct buf left = BUF_INIT(4096);
+
+		pause_ms(agent, 10);
+		CHECK_INT(file_read(children, &left, NULL), 0);
+		if (!left.len)
+			return;
+	}
+	test_fail(__FILE__, __LINE__, "processes are left");
+}
