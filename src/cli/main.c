@@ -11,6 +11,7 @@
 #include "ops/values.h"
 #include "pyro.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -86,10 +87,10 @@ static int call(const struct op_row *op, const void *args, bool as_json)
 	show_init(&show, handle, as_json);
 	pass_input(op);
 	if (ops_call(id, handle, args, record, &err) < 0) {
-		show_clear(&show);
+		show_begin_line(&show);
 		return fail(&show, &err, as_json);
 	}
-	show_clear(&show);
+	show_begin_line(&show);
 	if (op->ret == &ops_records[REC_run])
 		show_run(&show, op->cli, record);
 	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, as_json);
@@ -139,8 +140,17 @@ static int run(char **argv)
 	return command->run ? command->run(argv + words) : run_op(command, argv + words);
 }
 
+/* A closed standard stream would be the number of the next file that is opened. */
+static void open_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", O_RDWR); /* takes the lowest number */
+}
+
 int main(int argc, char **argv)
 {
+	open_standard_streams();
 	(void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write() */
 	return run(argc ? argv + 1 : argv);
 }

@@ -16,7 +16,7 @@
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"
 
-#define LABEL_WIDTH 24
+#define DOCTOR_WIDTH 20
 #define LIST_LINE_MAX 60
 
 void print_json(const struct rec_row *rec, const void *record, struct buf *out)
@@ -34,7 +34,7 @@ static void coloured(struct buf *out, bool colour, const char *sequence, const c
 	buf_printf(out, "%s%s%s", colour ? sequence : "", text, colour ? PLAIN : "");
 }
 
-/* "Install dir" from install_dir, "VM ID" from vm_id. */
+/* "Install dir" from install_dir, "VM ID" from vm_id; without the unit that the value shows. */
 static void label_of(const char *name, unsigned flags, char *label, size_t size)
 {
 	static const char *const words[][2] = {{"vm", "VM"},   {"id", "ID"},     {"ip", "IP"},
@@ -44,13 +44,14 @@ static void label_of(const char *name, unsigned flags, char *label, size_t size)
 	label[0] = '\0';
 	while (*name && used < size) {
 		size_t len = strcspn(name, "_");
-		bool is_ms = flags & MILLIS && len == 2 && strncmp(name, "ms", 2) == 0;
+		bool is_unit = (flags & MILLIS && strcmp(name, "ms") == 0) ||
+			       (flags & BYTES && strcmp(name, "bytes") == 0);
 		const char *word = name;
 
 		for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 			if (strlen(words[i][0]) == len && strncmp(words[i][0], name, len) == 0)
 				word = words[i][1];
-		if (!is_ms) {
+		if (!is_unit) {
 			(void)snprintf(label + used, size - used, "%s%.*s", used ? " " : "",
 				       (int)len, word);
 			if (!used && word == name)
@@ -137,22 +138,38 @@ static bool scalar(struct buf *out, const struct rec_field *f, const char *recor
 	}
 }
 
-static void labelled(struct buf *out, const char *label, const char *value)
+/* "Label:   value", the value at column `width`. */
+static void labelled(struct buf *out, size_t width, const char *label, const char *value)
 {
-	buf_printf(out, "%s:%*s%s\n", label,
-		   (int)(strlen(label) + 2 < LABEL_WIDTH ? LABEL_WIDTH - strlen(label) - 1 : 1), "",
-		   value);
+	size_t used = strlen(label) + 1;
+
+	buf_printf(out, "%s:%*s%s\n", label, used < width ? (int)(width - used) : 1, "", value);
 }
 
-static void field_line(struct buf *out, const struct rec_field *f, const char *record)
+/* Where the values of a record's fields begin. */
+static size_t width_of(const struct rec_row *rec)
+{
+	size_t width = 0;
+
+	for (const struct rec_field *f = rec->fields; f->name; f++) {
+		char label[64];
+
+		label_of(f->name, f->flags, label, sizeof(label));
+		if (strlen(label) + 2 > width)
+			width = strlen(label) + 2;
+	}
+	return width;
+}
+
+static void field_line(struct buf *out, size_t width, const struct rec_field *f, const char *record)
 {
 	AUTO_BUF struct buf value = BUF_INIT(PRINT_MAX);
 	char label[64];
 
-	if (!scalar(&value, f, record, LABEL_WIDTH))
+	if (!scalar(&value, f, record, width))
 		return;
 	label_of(f->name, f->flags, label, sizeof(label));
-	labelled(out, label, buf_text(&value));
+	labelled(out, width, label, buf_text(&value));
 }
 
 /* One line of a table: the titles where item is NULL. */
@@ -227,7 +244,7 @@ static void block(struct buf *out, const struct rec_row *rec, const char *record
 		}
 	for (const struct rec_field *f = rec->fields; f->name; f++) {
 		if (f->kind != KIND_REC)
-			field_line(out, f, record);
+			field_line(out, width_of(rec), f, record);
 		else if (!(f->flags & NULLABLE) || *(const bool *)(record + f->side))
 			block(out, f->of, record + f->offset);
 	}
@@ -250,16 +267,21 @@ static void print_environment(struct buf *out, const struct pyro_environment *e,
 {
 	/* The order in which people look for them, not that of the record. */
 	static const char *const order[] = {
-		"version",  "distribution", "distribution_version", "installed",   "cache_dir",
-		"reason",   "description",  "default_packages",     "install_dir", "source",
-		"platform", "disk_bytes",
+		"installed", "reason",   "cache_dir",  "default_packages", "install_dir",
+		"source",    "platform", "disk_bytes", "description",
 	};
+	const struct rec_row *rec = &ops_records[REC_environment];
+	AUTO_FREE char *distribution =
+		mem_printf("%s %s", e->distribution, e->distribution_version);
+	size_t width = strlen("Default packages: ");
 
 	buf_printf(out, "%s: %s\n", title, e->name);
+	labelled(out, width, "Version", e->version);
+	labelled(out, width, "Distribution", distribution);
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
-		for (const struct rec_field *f = ops_records[REC_environment].fields; f->name; f++)
+		for (const struct rec_field *f = rec->fields; f->name; f++)
 			if (strcmp(f->name, order[i]) == 0)
-				field_line(out, f, (const char *)e);
+				field_line(out, width, f, (const char *)e);
 }
 
 static void verdict(struct buf *out, const char *label, bool is_good, const char *why, bool colour)
@@ -269,7 +291,7 @@ static void verdict(struct buf *out, const char *label, bool is_good, const char
 	coloured(&value, colour, is_good ? GREEN : RED, is_good ? "PASS" : "FAIL");
 	if (why)
 		buf_printf(&value, " (%s)", why);
-	labelled(out, label, buf_text(&value));
+	labelled(out, DOCTOR_WIDTH, label, buf_text(&value));
 }
 
 static void print_kvm(struct buf *out, const struct pyro_kvm_status *kvm)
@@ -281,7 +303,7 @@ static void print_kvm(struct buf *out, const struct pyro_kvm_status *kvm)
 		   kvm->writable ? "yes" : "no", kvm->usable ? "yes" : "no");
 	if (kvm->reason)
 		buf_printf(&value, " (%s)", kvm->reason);
-	labelled(out, "KVM", buf_text(&value));
+	labelled(out, DOCTOR_WIDTH, "KVM", buf_text(&value));
 }
 
 static void print_daily_loop(struct buf *out, const struct pyro_daily_loop *loop, bool colour)
@@ -297,11 +319,11 @@ static void print_daily_loop(struct buf *out, const struct pyro_daily_loop *loop
 	}
 	if (loop->reason)
 		buf_printf(&value, " (%s)", loop->reason);
-	labelled(out, "Daily loop", buf_text(&value));
+	labelled(out, DOCTOR_WIDTH, "Daily loop", buf_text(&value));
 	if (!is_warm) {
 		AUTO_FREE char *fix = mem_printf("pyro prepare %s", loop->environment);
 
-		labelled(out, "  run", fix);
+		labelled(out, DOCTOR_WIDTH, "  run", fix);
 	}
 }
 
@@ -311,8 +333,9 @@ static void print_issues(struct buf *out, const struct pyro_doctor *d, bool colo
 		buf_puts(out, "\n");
 		coloured(out, colour, RED, "FAIL");
 		buf_printf(out, " %s: %s\n", d->issues[i].check, d->issues[i].message);
-		coloured(out, colour, BOLD, " fix");
-		buf_printf(out, " %s\n", d->issues[i].fix);
+		buf_puts(out, "  fix: ");
+		coloured(out, colour, BOLD, d->issues[i].fix);
+		buf_puts(out, "\n");
 	}
 }
 
@@ -320,20 +343,20 @@ static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colo
 {
 	AUTO_BUF struct buf installed = BUF_INIT(64 * 1024);
 
-	texts(&installed, d->catalog.installed, LABEL_WIDTH);
-	labelled(out, "Platform", d->platform);
+	texts(&installed, d->catalog.installed, DOCTOR_WIDTH);
+	labelled(out, DOCTOR_WIDTH, "Platform", d->platform);
 	verdict(out, "Runtime", d->runtime_ok, NULL, colour);
 	print_kvm(out, &d->kvm);
-	labelled(out, "Accelerator", d->accel);
-	labelled(out, "Jail", d->jail);
+	labelled(out, DOCTOR_WIDTH, "Accelerator", d->accel);
+	labelled(out, DOCTOR_WIDTH, "Jail", d->jail);
 	verdict(out, "VM boot", d->capabilities.vm_boot, NULL, colour);
 	verdict(out, "Guest exec", d->capabilities.guest_exec, NULL, colour);
 	verdict(out, "Guest network", d->capabilities.guest_network, d->networking.reason, colour);
-	labelled(out, "Catalog version", d->catalog.version);
-	labelled(out, "Environment cache", d->catalog.cache_dir);
-	labelled(out, "Installed", buf_text(&installed));
+	labelled(out, DOCTOR_WIDTH, "Catalog version", d->catalog.version);
+	labelled(out, DOCTOR_WIDTH, "Environment cache", d->catalog.cache_dir);
+	labelled(out, DOCTOR_WIDTH, "Installed", buf_text(&installed));
 	if (d->project_source)
-		labelled(out, "Project source", d->project_source);
+		labelled(out, DOCTOR_WIDTH, "Project source", d->project_source);
 	if (d->has_daily_loop)
 		print_daily_loop(out, &d->daily_loop, colour);
 	print_issues(out, d, colour);

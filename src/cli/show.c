@@ -42,17 +42,16 @@ static void say(const struct buf *text)
 	(void)exit_write(STDERR_FILENO, buf_text(text), text->len);
 }
 
-void show_clear(struct show *s)
+static void clear_bar(struct show *s)
 {
 	if (s->is_drawn)
 		(void)exit_write(STDERR_FILENO, "\r\033[K", 4);
 	s->is_drawn = false;
 }
 
-/* A line of ours must not stick to the end of the guest's. */
-static void begin_line(struct show *s)
+void show_begin_line(struct show *s)
 {
-	show_clear(s);
+	clear_bar(s);
 	if (s->is_mid_line)
 		(void)exit_write(STDERR_FILENO, "\n", 1);
 	s->is_mid_line = false;
@@ -66,7 +65,7 @@ static void warn_host_compat(struct show *s)
 	if (s->has_warned)
 		return;
 	s->has_warned = true;
-	begin_line(s);
+	show_begin_line(s);
 	buf_printf(&line,
 		   "%spyro: WARNING: host_compat: no guest runs here; the command runs on THIS "
 		   "HOST, without isolation%s\n",
@@ -74,18 +73,26 @@ static void warn_host_compat(struct show *s)
 	say(&line);
 }
 
+/* Phases are dim on a terminal, so that the output stands out. */
+static void phase_line(struct show *s, const char *op, const char *detail)
+{
+	bool colour = show_has_colour(STDERR_FILENO);
+	AUTO_BUF struct buf line = BUF_INIT(4096);
+
+	show_begin_line(s);
+	buf_printf(&line, "%s[%s] %s%s\n", colour ? "\033[2m" : "", op, detail,
+		   colour ? "\033[0m" : "");
+	say(&line);
+}
+
 static void on_phase(void *ctx, const char *op, const char *detail)
 {
 	struct show *s = ctx;
-	AUTO_BUF struct buf line = BUF_INIT(4096);
 
-	if (strstr(detail, "host_compat"))
+	if (strstr(detail, "phase=host_compat"))
 		warn_host_compat(s);
-	if (s->is_quiet)
-		return;
-	begin_line(s);
-	buf_printf(&line, "[%s] %s\n", op, detail);
-	say(&line);
+	if (!s->is_quiet)
+		phase_line(s, op, detail);
 }
 
 static size_t columns(void)
@@ -164,7 +171,7 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 
 	if (s->is_quiet || !len || (fd == STDOUT_FILENO && s->is_pipe_out))
 		return;
-	show_clear(s);
+	clear_bar(s);
 	if (exit_write(fd, data, len) != 0 && fd == STDOUT_FILENO) {
 		s->is_pipe_out = true;
 		pyro_cancel(s->p);
@@ -175,17 +182,15 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 
 void show_run(struct show *s, const char *op, const struct pyro_run *run)
 {
-	AUTO_BUF struct buf line = BUF_INIT(1024);
+	AUTO_FREE char *detail =
+		mem_printf("environment=%s execution_mode=%s exit_code=%lld duration_ms=%lld",
+			   run->environment, run->execution_mode, (long long)run->exit_code,
+			   (long long)run->duration_ms);
 
 	if (strcmp(run->execution_mode, "host_compat") == 0)
 		warn_host_compat(s);
-	if (s->is_quiet)
-		return;
-	begin_line(s);
-	buf_printf(&line, "[%s] environment=%s execution_mode=%s exit_code=%lld duration_ms=%lld\n",
-		   op, run->environment, run->execution_mode, (long long)run->exit_code,
-		   (long long)run->duration_ms);
-	say(&line);
+	if (!s->is_quiet)
+		phase_line(s, op, detail);
 }
 
 void show_init(struct show *s, struct pyro *p, bool is_quiet)

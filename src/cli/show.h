@@ -24,8 +24,8 @@ struct show {
 };
 
 void show_init(struct show *s, struct pyro *p, bool is_quiet);
-/* Removes the bar. */
-void show_clear(struct show *s);
+/* Makes room for a line of ours: the bar goes, and it will not stick to the end of the guest's. */
+void show_begin_line(struct show *s);
 /* The last line of a run, on stderr. */
 void show_run(struct show *s, const char *op, const struct pyro_run *run);
 
