@@ -46,6 +46,7 @@ struct agent {
 
 /* A call under way, then its outcome. */
 struct run {
+	struct run *earlier; /* all runs of a test stay, and go with its process */
 	struct agent *agent;
 	struct mux_call *call;
 	json_t *result;
@@ -58,6 +59,8 @@ struct run {
 	bool is_over;
 	struct pyro_error error; /* of a call that broke off */
 };
+
+static struct run *last_run;
 
 static void on_down(struct mux *mux, const struct pyro_error *error)
 {
@@ -143,6 +146,8 @@ static struct run *start_with(struct agent *agent, const char *name, json_t *arg
 	AUTO_FREE char *text = json_dumps(args, JSON_ENCODE_ANY);
 
 	json_decref(args);
+	run->earlier = last_run;
+	last_run = run;
 	run->agent = agent;
 	run->out.max = run->err.max = 80 * MIB;
 	run->input = input;
@@ -465,7 +470,7 @@ TEST("without stdin a command reads nothing")
 TEST("64 MiB go through cat unchanged")
 {
 	size_t len = 64 * MIB;
-	char *data = mem_resize(NULL, len, 1);
+	AUTO_FREE char *data = mem_resize(NULL, len, 1);
 	struct agent *agent = start_agent();
 	struct run *run;
 
@@ -483,7 +488,7 @@ TEST("64 MiB go through cat unchanged")
 TEST("a command that does not read its input does not hold up the call")
 {
 	size_t len = 16 * MIB;
-	char *data = mem_zalloc(len, 1);
+	AUTO_FREE char *data = mem_zalloc(len, 1);
 	struct run *run = start_with(start_agent(), "exec",
 				     json_pack("{s:s,s:b}", "shell", "exec <&-; sleep 0.2; exit 3",
 					       "stdin", 1),
@@ -600,8 +605,7 @@ TEST("a kill ends the whole tree and the result follows")
 	struct agent *agent = start_agent();
 	struct run *run = start(agent, "exec", line(HIDE "sleep 1000"));
 
-	while (access(mem_printf("%s/inner", test_dir()), F_OK) < 0)
-		pause_ms(agent, 5);
+	pause_ms(agent, 300);
 	await_hidden();
 	mux_send(run->call, MUX_JSON, "{\"kill\":true}", 13);
 	finish(run);
