@@ -145,7 +145,7 @@ static void open_standard_streams(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
-			(void)!open("/dev/null", O_RDWR); /* takes the lowest number */
+			(void)!open("/dev/null", O_RDWR | O_CLOEXEC); /* takes the lowest number */
 }
 
 int main(int argc, char **argv)
