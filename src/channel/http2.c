@@ -31,11 +31,14 @@ static struct mux_call *find_call(struct mux *mux, int32_t stream_id)
 	return nghttp2_session_get_stream_user_data(mux->session, stream_id);
 }
 
-/* The peer broke the rules (mux->error says which): nghttp2 says goodbye and reads no further. */
+/*
+ * The peer broke the rules, mux->error says which. nghttp2 gets a goodbye ready and must not go on
+ * parsing: it is asked to fail, because after a goodbye alone it would, and trip an assertion.
+ */
 static int refuse(struct mux *mux)
 {
 	(void)nghttp2_session_terminate_session(mux->session, NGHTTP2_PROTOCOL_ERROR);
-	return 0;
+	return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
@@ -313,10 +316,6 @@ static bool is_ending(struct mux *mux)
 
 static int check_end(struct mux *mux, struct pyro_error *err)
 {
-	if (mux->error.code != PYRO_OK) {
-		*err = mux->error;
-		return -1;
-	}
 	if (is_ending(mux))
 		return err_set(err, PYRO_E_PROTOCOL,
 			       "the other side broke the protocol or ended the connection");
@@ -327,6 +326,10 @@ int http2_receive(struct mux *mux, const char *data, size_t len, struct pyro_err
 {
 	ssize_t r = nghttp2_session_mem_recv(mux->session, (const uint8_t *)data, len);
 
+	if (r == NGHTTP2_ERR_CALLBACK_FAILURE) {
+		*err = mux->error;
+		return -1;
+	}
 	if (r < 0)
 		return err_set(err, PYRO_E_PROTOCOL,
 			       "the other side does not speak the protocol: %s",

@@ -94,7 +94,7 @@ void mux__set_ready(struct mux_call *call)
 
 void mux__move_out(struct mux_call *call, size_t len)
 {
-	buf_append(&call->mux->out, call->out.data + call->out_at, len);
+	buf_append(&call->mux->out, buf_text(&call->out) + call->out_at, len);
 	call->out_at += len;
 	if (call->out_at == call->out.len) {
 		buf_reset(&call->out);

@@ -1,0 +1,49 @@
+/*
+ * Runs a fuzz target on files, and on every beginning of each: a corpus as an ordinary test. The
+ * arguments are files or folders of them.
+ */
+#include "base/buf.h"
+#include "base/file.h"
+#include "fuzz.h"
+#include "pyro/error.h"
+
+#include <ftw.h>
+#include <stdio.h>
+
+#define INPUT_MAX (64 * 1024)
+#define BEGINNINGS_MAX 600
+
+static int number;
+
+static int replay(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	struct buf input = BUF_INIT(INPUT_MAX);
+	struct pyro_error err;
+
+	(void)st;
+	(void)ftw;
+	if (type != FTW_F)
+		return 0;
+	(void)printf("# %s\n", path);
+	(void)fflush(stdout); /* names the input if it crashes */
+	if (file_read(path, &input, &err) < 0) {
+		(void)printf("not ok %d - %s\n", ++number, err.message);
+		return 1;
+	}
+	for (size_t len = 0; len < input.len && len < BEGINNINGS_MAX; len++)
+		(void)LLVMFuzzerTestOneInput((const uint8_t *)buf_text(&input), len);
+	(void)LLVMFuzzerTestOneInput((const uint8_t *)buf_text(&input), input.len);
+	buf_done(&input);
+	(void)printf("ok %d - %s\n", ++number, path + ftw->base);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int failed = 0;
+
+	for (int i = 1; i < argc && !failed; i++)
+		failed = nftw(argv[i], replay, 8, FTW_PHYS) != 0;
+	(void)printf("1..%d\n%d passed, %d failed, 0 skipped\n", number, number - failed, failed);
+	return failed || number == 0;
+}
