@@ -244,9 +244,10 @@ static void fish_options(const char *path, struct buf *out)
 	const char *line;
 
 	each_option(path, fish_option, &lines);
-	for (line = buf_text(&lines); *line; line += strcspn(line, "\n") + 1)
-		buf_printf(out, "complete -c pyro -n '__pyro_at \"%s\"'%.*s\n", path,
-			   (int)strcspn(line, "\n"), line);
+	for (line = buf_text(&lines); *line; line += strcspn(line, "\n") + 1) {
+		buf_printf(out, "complete -c pyro -n '__pyro_at \"%s\"'", path);
+		buf_append(out, line, strcspn(line, "\n") + 1);
+	}
 }
 
 static void fish_path(const struct paths *paths, const char *path, struct buf *out)

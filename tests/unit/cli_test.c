@@ -6,10 +6,21 @@
 #include "cli/help.h"
 #include "tests/test.h"
 
-/* "a|b" as the vector {a, b}, "" as one empty word, NULL as none. Kept until the process ends. */
+/* What a test makes lives until its process ends. */
+static void *keep(void *p)
+{
+	static void *kept[128];
+	static size_t n;
+
+	CHECK(n < ARRAY_SIZE(kept));
+	kept[n++] = p;
+	return p;
+}
+
+/* "a|b" as the vector {a, b}, "" as one empty word, NULL as none. */
 static char **words(const char *text)
 {
-	char **v = mem_zalloc(16, sizeof(*v));
+	char **v = keep(mem_zalloc(16, sizeof(*v)));
 
 	for (size_t n = 0; text && n < 15; n++) {
 		size_t len = strcspn(text, "|");
@@ -35,7 +46,7 @@ static char *parsed(char **argv)
 	char *text = object ? json_dumps(object, JSON_COMPACT) : mem_strdup(err.message);
 
 	json_decref(object);
-	return text;
+	return keep(text);
 }
 
 TEST("the command with the most words in common is meant")

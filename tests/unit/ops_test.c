@@ -27,13 +27,16 @@ static const struct op_row *op_named(const char *name)
 	test_fail(__FILE__, __LINE__, "there is no operation '%s'", name);
 }
 
+/* The texts of *args are borrowed from an object that lives until the next call. */
 static int decode(const char *json, struct pyro_run_in_vm_args *args, struct pyro_error *err)
 {
+	static json_t *object;
 	const struct op_row *op = op_named("run_in_vm");
-	json_t *object = json_loads(json, 0, NULL);
-	int r = values_decode(op, object, NAMING_JSON, args, err);
+	int r;
 
-	/* The object's texts are borrowed by *args: it lives until the test's process ends. */
+	json_decref(object);
+	object = json_loads(json, 0, NULL);
+	r = values_decode(op, object, NAMING_JSON, args, err);
 	if (r < 0)
 		values_args_done(op, args);
 	return r;
