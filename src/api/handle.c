@@ -70,7 +70,7 @@ void pyro_cancel(struct pyro *p)
 	(void)!write(p->cancel.fd, &one, sizeof(one));
 }
 
-int handle_open(struct pyro *p, struct pyro_error *err)
+int handle_open_quietly(struct pyro *p, struct pyro_error *err)
 {
 	if (!p->state) {
 		p->state = state_dir(err);
@@ -82,7 +82,12 @@ int handle_open(struct pyro *p, struct pyro_error *err)
 		if (!p->records)
 			return -1;
 	}
-	return reap_dead(p, NULL, err);
+	return 0;
+}
+
+int handle_open(struct pyro *p, struct pyro_error *err)
+{
+	return handle_open_quietly(p, err) < 0 ? -1 : reap_dead(p, NULL, err);
 }
 
 void handle_close(struct pyro *p)
@@ -106,12 +111,11 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	p->observer.on_phase(p->observer.ctx, op, detail);
 }
 
-char *handle_program(const char *name, struct pyro_error *err)
+char *handle_program(const char *part, const char *name, struct pyro_error *err)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *given = getenv("PYRO_LIBEXEC_DIR");
-	const char *part = strchr(name, '-') + 1; /* "supervisor": its folder in a build tree */
 	char *candidates[4] = {0};
 	char *found = NULL;
 
@@ -122,10 +126,9 @@ char *handle_program(const char *name, struct pyro_error *err)
 	candidates[1] = mem_printf("%s/../libexec/pyro/%s", self, name);
 	candidates[2] = mem_printf("%s/../%s/%s", self, part, name);
 	for (size_t i = 0; candidates[i]; i++) {
-		if (!found && access(candidates[i], X_OK) == 0)
-			found = candidates[i];
-		else
-			free(candidates[i]);
+		if (!found && access(candidates[i], R_OK) == 0)
+			found = realpath(candidates[i], NULL);
+		free(candidates[i]);
 	}
 	if (!found) {
 		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "'%s' is not installed", name);

@@ -27,6 +27,8 @@ struct pyro {
  * behind. Every operation on VMs begins with this.
  */
 int handle_open(struct pyro *p, struct pyro_error *err);
+/* As handle_open(), removing nothing. */
+int handle_open_quietly(struct pyro *p, struct pyro_error *err);
 
 /* Ends a call: forgets a pyro_cancel() that came during it, so that the handle can go on. */
 void handle_close(struct pyro *p);
@@ -35,9 +37,9 @@ void handle_close(struct pyro *p);
 void handle_phase(struct pyro *p, const char *op, const char *fmt, ...) PRINTF(3, 4);
 
 /*
- * Full path of one of pyro's own programs ("pyro-supervisor"), in the build tree or installed, or
- * NULL with err. Owned by the caller.
+ * Full path of one of pyro's own programs ("pyro-supervisor"), installed or in the folder `part`
+ * of a build tree, or NULL with err. Owned by the caller.
  */
-char *handle_program(const char *name, struct pyro_error *err);
+char *handle_program(const char *part, const char *name, struct pyro_error *err);
 
 #endif

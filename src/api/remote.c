@@ -72,7 +72,7 @@ struct remote *remote_free(struct remote *r)
 
 struct remote *remote_spawn(struct pyro *p, const char *vm_id, int alive_fd, struct pyro_error *err)
 {
-	AUTO_FREE char *program = handle_program("pyro-supervisor", err);
+	AUTO_FREE char *program = handle_program("supervisor", "pyro-supervisor", err);
 	AUTO_ARGV struct argv argv = ARGV_INIT;
 	AUTO_FD int ours = -1, theirs = -1;
 	int pair[2];

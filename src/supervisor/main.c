@@ -100,6 +100,8 @@ static struct vm_spec spec_of(const struct supervisor *s)
 		.tsc_khz = (uint32_t)number_of(s, "tsc_khz"),
 		.agent_path = text_of(s, "agent_path"),
 		.cache_dir = text_of(s, "cache_dir"),
+		.shim_path = text_of(s, "shim_path"),
+		.blank_path = text_of(s, "blank_path"),
 		.kernel_path = text_of(s, "kernel_path"),
 		.initrd_path = text_of(s, "initrd_path"),
 		.root_path = text_of(s, "root_path"),
@@ -110,30 +112,68 @@ static struct vm_spec spec_of(const struct supervisor *s)
 	};
 }
 
-/* The disk of a VM that never ran is a copy of the environment's blank one. */
+/*
+ * The disk of a VM that never ran is a copy of the environment's blank one. Beside it stands which
+ * root it lies over: over another one it would be garbage.
+ */
 static int ensure_disk(struct supervisor *s, struct vm_spec *spec, struct pyro_error *err)
 {
-	if (!spec->disk_path || file_exists(spec->disk_path))
-		return 0;
+	AUTO_FREE char *base_path = mem_printf("%s/base", s->dir);
+	AUTO_BUF struct buf base = BUF_INIT(256);
+
+	if (file_exists(spec->disk_path)) {
+		if (file_read(base_path, &base, err) < 0)
+			return -1;
+		if (strcmp(buf_text(&base), spec->root_id) == 0)
+			return 0;
+		(void)err_set(err, PYRO_E_BAD_STATE,
+			      "the environment of '%s' was replaced since it first started",
+			      s->vm_id);
+		return err_hint(err, "create a new VM");
+	}
 	spec->is_fresh = true;
-	return file_copy(text_of(s, "blank_path"), spec->disk_path, 0600, err);
+	if (file_write_atomic(base_path, spec->root_id, strlen(spec->root_id), 0600, err) < 0)
+		return -1;
+	return file_copy(spec->blank_path, spec->disk_path, 0600, err);
+}
+
+/* Errors that mean that no guest runs here, not that this one had bad luck. */
+static bool is_no_guest(const struct pyro_error *error)
+{
+	return error->code == PYRO_E_MISSING_DEPENDENCY || error->code == PYRO_E_NO_GUEST ||
+	       error->code == PYRO_E_BOOT_FAILED;
+}
+
+static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct vm_hooks *hooks,
+		       struct pyro_error *err)
+{
+	if (ensure_disk(s, spec, err) < 0)
+		return -1;
+	s->vm = engine_qemu.start(s->loop, spec, hooks, err);
+	return s->vm ? 0 : -1;
 }
 
 static int start_vm(struct supervisor *s, struct pyro_error *err)
 {
 	const struct vm_hooks hooks = {.on_phase = tell_phase, .on_gone = machine_gone, .ctx = s};
-	const char *mode = text_of(s, "mode");
-	const struct engine *engine =
-		mode && strcmp(mode, "host_compat") == 0 ? &engine_host : &engine_qemu;
+	bool is_host = json_is_true(json_object_get(s->spec, "host_compat"));
+	bool may_be_host = json_is_true(json_object_get(s->spec, "allow_host_compat"));
 	struct vm_spec spec = spec_of(s);
+	struct pyro_error why;
 	double left = json_number_value(json_object_get(s->spec, "expires_at")) - clock_wall();
 
 	s->ttl.on_time = time_is_up;
 	s->ttl.ctx = s;
 	loop_set_timer(s->loop, &s->ttl, deadline_in(left > 0 ? (int64_t)(left * 1000) : 0));
-	if (ensure_disk(s, &spec, err) < 0)
+	if (!is_host && start_guest(s, &spec, &hooks, &why) == 0)
+		return 0;
+	if (!is_host && !(may_be_host && is_no_guest(&why))) {
+		*err = why;
 		return -1;
-	s->vm = engine->start(s->loop, &spec, &hooks, err);
+	}
+	if (!is_host)
+		tell_phase(s, "fallback", why.message);
+	s->vm = engine_host.start(s->loop, &spec, &hooks, err);
 	return s->vm ? 0 : -1;
 }
 

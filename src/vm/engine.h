@@ -80,6 +80,9 @@ struct engine {
 extern const struct engine engine_qemu;
 extern const struct engine engine_host;
 
+/* Whether the programs that engine_qemu needs are here: PYRO_E_MISSING_DEPENDENCY. */
+int engine_qemu_check(struct pyro_error *err);
+
 /* Kills what still runs, waits until it is gone, and frees. NULL is fine; returns NULL. */
 struct vm *vm_free(struct vm *vm);
 

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "vm/boot.h"
+#include "vm/jail.h"
 #include "vm/template.h"
 #include "vm/vm.h"
 
@@ -115,6 +116,13 @@ static int stop(struct vm *vm, struct pyro_error *err)
 	/* Whatever the guest said, QEMU closes the disk in order. */
 	(void)qemu_quit(vm, &ignored);
 	return result < 0 ? err_wrap(err, "flush the guest's file system") : 0;
+}
+
+int engine_qemu_check(struct pyro_error *err)
+{
+	AUTO_FREE char *qemu = qemu_program(err);
+
+	return qemu ? jail_check(err) : -1;
 }
 
 const struct engine engine_qemu = {

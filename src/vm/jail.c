@@ -1,5 +1,6 @@
 #include "vm/jail.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 
 #include <linux/limits.h>
@@ -14,6 +15,7 @@
 /* What QEMU needs beside the guest's memory: 1 GiB of room for translated code, and libraries. */
 #define ROOM_BYTES (4 * GIB)
 #define FILE_BYTES (20 * GIB) /* the largest disk, 16 GiB, and what qcow2 adds */
+#define TRY_MS 10000
 #define MAX_FDS 128
 #define MAX_THREADS 256
 
@@ -67,20 +69,36 @@ static void add_setpriv(struct argv *a, const struct jail *jail)
 	argv_add(a, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", NULL);
 }
 
-int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err)
+static char *find_bwrap(struct pyro_error *err)
 {
-	AUTO_FREE char *bwrap = proc_find("bwrap");
+	char *bwrap = proc_find("bwrap");
 
 	if (!bwrap) {
 		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "'bwrap' is not installed");
-		return err_hint(err, "apt install bubblewrap");
+		(void)err_hint(err, "apt install bubblewrap");
 	}
+	return bwrap;
+}
+
+int jail_check(struct pyro_error *err)
+{
+	AUTO_FREE char *bwrap = find_bwrap(err);
+
+	return bwrap ? 0 : -1;
+}
+
+int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err)
+{
+	AUTO_FREE char *bwrap = find_bwrap(err);
+
+	if (!bwrap)
+		return -1;
 	argv_add(a, bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
 		 "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv", NULL);
 	if (jail->preload)
 		argv_add(a, "--setenv", "LD_PRELOAD", jail->preload, NULL);
-	add_identity(a, jail);
 	add_tree(a);
+	add_identity(a, jail);
 	argv_add(a, "--ro-bind", jail->program, jail->program, NULL);
 	if (jail->has_kvm)
 		argv_add(a, "--dev-bind", "/dev/kvm", "/dev/kvm", NULL);
@@ -91,6 +109,20 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 	if (jail->uid != (uid_t)-1)
 		add_setpriv(a, jail);
 	argv_add(a, jail->program, NULL);
+	return 0;
+}
+
+int jail_try(struct pyro_error *err)
+{
+	const struct jail jail = {.program = "/usr/bin/true", .uid = jail_uid("doctor")};
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+
+	if (jail_command(&jail, &argv, err) < 0)
+		return -1;
+	if (proc_check(&argv, &(struct proc_options){.deadline = deadline_in(TRY_MS)}, err) < 0) {
+		(void)err_wrap(err, "the jail does not work here");
+		return err_hint(err, "allow unprivileged user namespaces, or run pyro as root");
+	}
 	return 0;
 }
 

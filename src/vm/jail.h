@@ -44,6 +44,12 @@ struct jail {
 /* Who a VM is in its jail: a user id of its own if we are root, else (uid_t)-1. */
 uid_t jail_uid(const char *vm_id);
 
+/* Whether the programs it needs are here: PYRO_E_MISSING_DEPENDENCY. */
+int jail_check(struct pyro_error *err);
+
+/* Whether a program really runs in it here: namespaces can be forbidden. */
+int jail_try(struct pyro_error *err);
+
 /* Starts argv with everything that comes before the program's own arguments, program included. */
 int jail_command(const struct jail *jail, struct argv *argv, struct pyro_error *err);
 

@@ -18,9 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FORMAT "pyro template 1"
+#define UNUSED_SECONDS (7 * 24 * 3600)
 #define KEPT 8 /* templates of about 100 MB each */
 #define NAME_HEX 32
 #define LOCK_MS 60000
@@ -264,4 +266,39 @@ int template_ensure(struct loop *loop, const struct vm_spec *spec, enum template
 	}
 	*ret = template_at(dir);
 	return 0;
+}
+
+/* Whether an entry of the directory is a template of old, or a build whose builder is gone. */
+static bool is_stale(int dir_fd, const char *name, const char *path)
+{
+	AUTO_FREE char *lock = NULL;
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, 0) < 0 || name[0] == '.')
+		return false;
+	if (strlen(name) == NAME_HEX)
+		return time(NULL) - st.st_mtime > UNUSED_SECONDS;
+	lock = mem_printf("%.*s.lock", (int)(strlen(path) - strlen(strrchr(name, '.'))), path);
+	return !file_is_locked(lock);
+}
+
+int64_t template_prune(const char *cache_dir)
+{
+	AUTO_FREE char *parent = mem_printf("%s/templates", cache_dir);
+	DIR *dir = opendir(parent);
+	struct dirent *entry;
+	int64_t freed = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		AUTO_FREE char *path = mem_printf("%s/%s", parent, entry->d_name);
+
+		if ((strlen(entry->d_name) != NAME_HEX && !strchr(entry->d_name, '.')) ||
+		    !is_stale(dirfd(dir), entry->d_name, path))
+			continue;
+		freed += dir_disk_bytes(path);
+		(void)dir_remove(path, NULL);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return freed;
 }

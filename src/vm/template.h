@@ -34,6 +34,9 @@ struct template
 int template_ensure(struct loop *loop, const struct vm_spec *spec, enum template_kind kind,
 		    const struct vm_hooks *hooks, struct template *ret, struct pyro_error *err);
 void template_done(struct template *t);
+/* Removes those that nobody used for a week, and remains of builds. Returns the bytes freed. */
+int64_t template_prune(const char *cache_dir);
+
 /* Removes one that turned out to be of no use. */
 void template_discard(const struct template *t);
 

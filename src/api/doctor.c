@@ -1,0 +1,162 @@
+/*
+ * doctor: what works on this machine, and for what does not, the one thing that mends it.
+ */
+#include "api/daily.h"
+#include "api/handle.h"
+#include "api/install.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/proc.h"
+#include "image/catalog.h"
+#include "image/image.h"
+#include "ops/ops.h"
+#include "vm/engine.h"
+#include "vm/jail.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PLATFORM "linux-x86_64"
+
+static void add_issue(struct pyro_doctor *d, const char *check, const char *message,
+		      const char *fix)
+{
+	d->issues = mem_resize(d->issues, d->issues_count + 1, sizeof(*d->issues));
+	d->issues[d->issues_count++] = (struct pyro_issue){
+		.check = mem_strdup(check),
+		.message = mem_strdup(message),
+		.fix = mem_strdup(fix),
+	};
+}
+
+static void add_error(struct pyro_doctor *d, const char *check, const struct pyro_error *error)
+{
+	add_issue(d, check, error->message, error->hint[0] ? error->hint : "pyro doctor --json");
+}
+
+static void examine_kvm(struct pyro_doctor *d, const char *cache_dir)
+{
+	struct vm_host host;
+	struct pyro_error err;
+
+	if (vm_host_examine(cache_dir, &host, &err) < 0)
+		add_error(d, "accelerator", &err);
+	d->kvm = (struct pyro_kvm_status){
+		.exists = host.kvm_exists,
+		.readable = host.kvm_readable,
+		.writable = host.kvm_writable,
+		.usable = host.kvm_usable,
+		.reason = host.kvm_reason[0] ? mem_strdup(host.kvm_reason) : NULL,
+	};
+	d->has_kvm = true;
+	d->accel = mem_strdup(vm_accel_name(host.accel));
+	if (host.kvm_exists && !(host.kvm_readable && host.kvm_writable))
+		add_issue(d, "kvm", "this user may not use /dev/kvm; guests run, but slowly",
+			  "sudo usermod -aG kvm $USER, then log in again");
+}
+
+/* Programs of ours and of the distribution, and the jail for real. */
+static bool examine_runtime(struct pyro_doctor *d)
+{
+	static const char *const own[][2] = {
+		{"supervisor", "pyro-supervisor"},
+		{"guest", "pyro-agent"},
+		{"vm", "pyro-ram-shim.so"},
+		{"image", "pyro-image"},
+	};
+	struct pyro_error err;
+	bool is_ok = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
+		AUTO_FREE char *path = handle_program(own[i][0], own[i][1], &err);
+
+		if (!path) {
+			add_error(d, own[i][1], &err);
+			is_ok = false;
+		}
+	}
+	if (engine_qemu_check(&err) < 0 || jail_try(&err) < 0) {
+		add_error(d, "runtime", &err);
+		is_ok = false;
+	}
+	return is_ok;
+}
+
+static void examine_catalog(struct pyro_doctor *d, const char *cache_dir)
+{
+	struct pyro_environment_list list = {0};
+	AUTO_FREE char *builder = proc_find("mmdebstrap");
+	struct pyro_error err;
+	size_t n = 0;
+
+	d->catalog = (struct pyro_doctor_catalog){
+		.version = mem_strdup(CATALOG_VERSION),
+		.cache_dir = mem_strdup(cache_dir ? cache_dir : ""),
+		.installed = mem_zalloc(1, sizeof(char *)),
+	};
+	d->has_catalog = true;
+	if (!builder)
+		add_issue(d, "environments", "'mmdebstrap' is not installed; none can be added",
+			  "apt install mmdebstrap");
+	if (image_list(&list, &err) < 0) {
+		add_error(d, "environments", &err);
+		return;
+	}
+	for (size_t i = 0; i < list.environments_count; i++) {
+		if (!list.environments[i].installed)
+			continue;
+		d->catalog.installed =
+			mem_resize(d->catalog.installed, n + 2, sizeof(*d->catalog.installed));
+		d->catalog.installed[n++] = mem_strdup(list.environments[i].name);
+		d->catalog.installed[n] = NULL;
+	}
+	pyro_environment_list_done(&list);
+}
+
+static int examine_daily(struct pyro *p, const char *environment, struct pyro_doctor *d,
+			 struct pyro_error *err)
+{
+	if (!environment)
+		return 0;
+	if (!catalog_find(environment, err))
+		return -1;
+	if (handle_open_quietly(p, err) < 0 ||
+	    daily_examine(p, environment, &d->daily_loop, err) < 0)
+		return -1;
+	d->has_daily_loop = true;
+	return 0;
+}
+
+int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *given, struct pyro_doctor *ret,
+		struct pyro_error *err)
+{
+	struct pyro_doctor d = {0};
+	struct pyro_doctor_args a;
+	struct pyro_error why;
+	AUTO_FREE char *cache_dir = NULL;
+
+	if (ops_apply_defaults(OP_doctor, given, &a, err) < 0)
+		return -1;
+	if (strcmp(a.platform, PLATFORM) != 0)
+		return err_set(err, PYRO_E_INVALID, "platform '%s' is not " PLATFORM, a.platform);
+	cache_dir = install_cache_dir(&why);
+	if (!cache_dir)
+		add_error(&d, "cache", &why);
+	if (handle_open_quietly(p, &why) < 0)
+		add_error(&d, "state", &why);
+	d.platform = mem_strdup(PLATFORM);
+	d.runtime_ok = examine_runtime(&d) && d.issues_count == 0;
+	examine_kvm(&d, cache_dir);
+	examine_catalog(&d, cache_dir);
+	d.jail = mem_strdup(jail_level());
+	d.capabilities = (struct pyro_capabilities){d.runtime_ok, d.runtime_ok, false};
+	d.has_capabilities = true;
+	d.networking.reason = mem_strdup("guests of this version have no network");
+	d.has_networking = true;
+	if (examine_daily(p, a.environment, &d, err) < 0) {
+		pyro_doctor_done(&d);
+		return -1;
+	}
+	*ret = d;
+	return 0;
+}

@@ -1,0 +1,179 @@
+#include "api/machine.h"
+
+#include "api/handle.h"
+#include "api/install.h"
+#include "api/remote.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "image/image.h"
+#include "vm/engine.h"
+#include "workspace/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The supervisor keeps finer deadlines; these only guard against one that is stuck. */
+#define START_MS 300000
+#define END_MS 60000
+#define OUTPUT_KEPT (1024 * 1024) /* per stream, in results */
+
+void machine_done(struct machine *m)
+{
+	m->remote = remote_free(m->remote);
+	free(m->execution_mode);
+	free(m->accel);
+	*m = (struct machine){0};
+}
+
+int machine_lock(struct pyro *p, const char *vm_id, struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "alive");
+
+	return file_lock(path, clock_ms(), err);
+}
+
+/* What a guest needs; json_pack copies the strings. */
+static int add_guest(struct pyro *p, const struct pyro_vm *vm, const char *cache_dir,
+		     const char *agent, json_t *spec, struct pyro_error *err)
+{
+	AUTO_FREE char *shim = handle_program("vm", "pyro-ram-shim.so", err);
+	AUTO_FREE char *disk = state_vm_file(p->state, vm->vm_id, "disk.qcow2");
+	AUTO_IMAGE struct image image = IMAGE_INIT;
+	struct vm_host host;
+
+	if (!shim || engine_qemu_check(err) < 0 || vm_host_examine(cache_dir, &host, err) < 0 ||
+	    install_open(p, vm->environment, agent, &image, err) < 0)
+		return -1;
+	return json_object_update_new(
+		spec,
+		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "accel",
+			  vm_accel_name(host.accel), "tsc_khz", (json_int_t)host.tsc_khz,
+			  "shim_path", shim, "disk_path", disk, "kernel_path", image.kernel_path,
+			  "initrd_path", image.initrd_path, "root_path", image.root_path,
+			  "blank_path", image.blank_path, "root_id", image.root_digest, "kernel_id",
+			  image.kernel_digest, "initrd_id", image.initrd_digest));
+}
+
+/* What the supervisor is told to start; NULL with err. */
+static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *vm,
+			 struct pyro_error *err)
+{
+	AUTO_FREE char *cache_dir = install_cache_dir(err);
+	AUTO_FREE char *agent = cache_dir ? handle_program("guest", "pyro-agent", err) : NULL;
+	struct pyro_error why;
+	json_t *spec;
+
+	if (!agent)
+		return NULL;
+	spec = json_pack("{s:I, s:I, s:f, s:s, s:s, s:b}", "vcpu_count", (json_int_t)vm->vcpu_count,
+			 "mem_mib", (json_int_t)vm->mem_mib, "expires_at", vm->expires_at,
+			 "cache_dir", cache_dir, "agent_path", agent, "allow_host_compat",
+			 vm->allow_host_compat);
+	if (add_guest(p, vm, cache_dir, agent, spec, &why) == 0)
+		return spec;
+	if (vm->allow_host_compat &&
+	    (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
+		handle_phase(p, op, "phase=fallback %s", why.message);
+		(void)json_object_set_new(spec, "host_compat", json_true());
+		return spec;
+	}
+	json_decref(spec);
+	if (err)
+		*err = why;
+	return NULL;
+}
+
+int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int alive_fd,
+		  bool is_owned, struct machine *ret, struct pyro_error *err)
+{
+	json_t *spec = make_spec(p, op, vm, err);
+	struct machine m = {0};
+	json_t *result = NULL;
+
+	if (!spec)
+		return -1;
+	handle_phase(p, op, "phase=start vm_id=%s", vm->vm_id);
+	m.remote = remote_spawn(p, vm->vm_id, alive_fd, err);
+	if (!m.remote || (is_owned && remote_call(m.remote, op, "own", json_object(),
+						  deadline_in(END_MS), NULL, err) < 0)) {
+		json_decref(spec);
+		machine_done(&m);
+		return -1;
+	}
+	if (remote_call(m.remote, op, "start", spec, deadline_in(START_MS), &result, err) < 0) {
+		machine_give_up(p, &m, is_owned);
+		return -1;
+	}
+	m.execution_mode = mem_strdup(json_string_value(json_object_get(result, "execution_mode")));
+	m.accel = mem_strdup(json_string_value(json_object_get(result, "accel")));
+	json_decref(result);
+	*ret = m;
+	return 0;
+}
+
+void machine_give_up(struct pyro *p, struct machine *m, bool is_owned)
+{
+	loop_resume(p->loop);
+	(void)remote_call(m->remote, "undo", is_owned ? "destroy" : "stop", json_object(),
+			  deadline_in(END_MS), NULL, NULL);
+	(void)remote_await_end(m->remote, deadline_in(END_MS), NULL);
+	machine_done(m);
+}
+
+static json_t *exec_args(const char *const *command, int64_t timeout_seconds)
+{
+	json_t *args = json_pack("{s:I}", "timeout_ms", (json_int_t)timeout_seconds * 1000);
+	json_t *argv;
+
+	if (command[0] && !command[1]) {
+		(void)json_object_set_new(args, "shell", json_string(command[0]));
+		return args;
+	}
+	argv = json_array();
+	for (size_t i = 0; command[i]; i++)
+		(void)json_array_append_new(argv, json_string(command[i]));
+	(void)json_object_set_new(args, "argv", argv);
+	return args;
+}
+
+static void fill_output(const struct capture *c, char **text, int64_t *bytes, bool *truncated)
+{
+	*text = capture_text(c);
+	*bytes = c->total;
+	*truncated = capture_is_truncated(c);
+}
+
+int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
+		 struct pyro_run *ret, struct pyro_error *err)
+{
+	struct remote_output output;
+	json_t *result = NULL;
+	int r;
+
+	capture_init(&output.out, OUTPUT_KEPT);
+	capture_init(&output.err, OUTPUT_KEPT);
+	r = remote_exec(m->remote, exec_args(command, timeout_seconds), &output, &result, err);
+	if (r == 0) {
+		ret->command = strv_dup(command);
+		ret->exit_code = json_integer_value(json_object_get(result, "exit_code"));
+		ret->duration_ms = json_integer_value(json_object_get(result, "duration_ms"));
+		ret->timed_out = json_is_true(json_object_get(result, "timed_out"));
+		ret->execution_mode = mem_strdup(m->execution_mode);
+		ret->accel = mem_strdup(m->accel);
+		fill_output(&output.out, &ret->stdout, &ret->stdout_bytes, &ret->stdout_truncated);
+		fill_output(&output.err, &ret->stderr, &ret->stderr_bytes, &ret->stderr_truncated);
+	}
+	json_decref(result);
+	capture_done(&output.out);
+	capture_done(&output.err);
+	return r;
+}
+
+int machine_destroy(struct machine *m, struct pyro_error *err)
+{
+	if (remote_call(m->remote, "delete", "destroy", json_object(), deadline_in(END_MS), NULL,
+			err) < 0)
+		return -1;
+	return remote_await_end(m->remote, deadline_in(END_MS), err);
+}

@@ -1,0 +1,51 @@
+/*
+ * machine: from a VM's record to a running machine.
+ */
+#ifndef API_MACHINE_H
+#define API_MACHINE_H
+
+#include "pyro.h"
+
+struct remote;
+
+/* A VM that is about to be started. */
+struct machine {
+	struct remote *remote;
+	char *execution_mode;
+	char *accel; /* NULL for host_compat */
+};
+
+/* Hangs up and frees. */
+void machine_done(struct machine *m);
+
+/*
+ * Takes the `alive` lock of a VM, whose directory exists: PYRO_E_BUSY if a supervisor lives. The
+ * descriptor is the caller's.
+ */
+int machine_lock(struct pyro *p, const char *vm_id, struct pyro_error *err);
+
+/*
+ * Starts the VM that `vm` describes and waits until it can run commands: installs the environment
+ * if it is missing, falls back to the host where the record allows it. Phases are told under the
+ * name `op`. is_owned: the VM ends with our connection.
+ */
+int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int alive_fd,
+		  bool is_owned, struct machine *ret, struct pyro_error *err);
+
+/*
+ * Runs one command in the machine and fills what `run` says of it: output, exit code, duration.
+ * `command` is as in the operations, timeout in seconds.
+ */
+int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
+		 struct pyro_run *ret, struct pyro_error *err);
+
+/*
+ * Undoes a start, or an owned machine: ends it, waits until it is gone and hangs up. Works after
+ * pyro_cancel() too, because what was begun is undone before a call returns.
+ */
+void machine_give_up(struct pyro *p, struct machine *m, bool is_owned);
+
+/* Destroys the machine and everything of it, and waits until it is gone. */
+int machine_destroy(struct machine *m, struct pyro_error *err);
+
+#endif

@@ -1,0 +1,390 @@
+/*
+ * The life cycle of single VMs: create, start, exec, stop, delete, and what can be asked of them.
+ */
+#include "api/handle.h"
+#include "api/machine.h"
+#include "api/reap.h"
+#include "api/remote.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "image/catalog.h"
+#include "ops/ops.h"
+#include "workspace/records.h"
+#include "workspace/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CHANGE_MS 30000
+#define END_MS 120000
+
+static int refuse_network(bool network, struct pyro_error *err)
+{
+	if (!network)
+		return 0;
+	(void)err_set(err, PYRO_E_REFUSED, "guests of this version have no network");
+	return err_hint(err, "leave the network out");
+}
+
+/* The lock of whoever starts, stops or deletes a VM. The descriptor is the caller's. */
+static int lock_change(struct pyro *p, const char *vm_id, struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "change");
+
+	return file_lock(path, deadline_in(CHANGE_MS), err);
+}
+
+/*
+ * The record of a VM, brought up to date: one that says started although no supervisor holds its
+ * lock has failed.
+ */
+static int get_vm(struct pyro *p, const char *vm_id, struct pyro_vm *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *alive = NULL;
+
+	if (!state_is_id(vm_id)) {
+		(void)err_set(err, PYRO_E_NOT_FOUND, "there is no VM '%s'", vm_id);
+		return err_hint(err, "pyro vm list");
+	}
+	if (records_get_vm(p->records, vm_id, ret, err) < 0)
+		return -1;
+	alive = state_vm_file(p->state, vm_id, "alive");
+	if (strcmp(ret->state, "started") != 0 || file_is_locked(alive))
+		return 0;
+	free(ret->state);
+	free(ret->reason);
+	ret->state = mem_strdup("failed");
+	ret->reason = mem_strdup("its supervisor was killed");
+	return records_set_vm_state(p->records, vm_id, ret->state, ret->reason, NULL, NULL, err);
+}
+
+static struct pyro_vm new_vm(const char *environment, int64_t vcpu_count, int64_t mem_mib,
+			     int64_t ttl_seconds)
+{
+	double now = clock_wall();
+
+	return (struct pyro_vm){
+		.vm_id = state_new_id("vm"),
+		.environment = mem_strdup(environment),
+		.vcpu_count = vcpu_count,
+		.mem_mib = mem_mib,
+		.created_at = now,
+		.expires_at = now + (double)ttl_seconds,
+	};
+}
+
+/*
+ * The directory, the record and, for a VM that starts at once, the `alive` lock (in *ret_alive_fd
+ * if not NULL). A reaper cannot come in between.
+ */
+static int make_vm(struct pyro *p, const struct pyro_vm *vm, bool is_ephemeral, int *ret_alive_fd,
+		   struct pyro_error *err)
+{
+	AUTO_FD int hold = reap_hold_off(p, err);
+	AUTO_FREE char *dir = state_vm_dir(p->state, vm->vm_id);
+	AUTO_FD int alive = -1;
+
+	if (hold < 0 || dir_make(dir, 0700, err) < 0)
+		return -1;
+	if (ret_alive_fd)
+		alive = machine_lock(p, vm->vm_id, err);
+	if ((ret_alive_fd && alive < 0) || records_add_vm(p->records, vm, is_ephemeral, err) < 0) {
+		(void)dir_remove(dir, NULL);
+		return -1;
+	}
+	if (ret_alive_fd)
+		*ret_alive_fd = TAKE_FD(alive);
+	return 0;
+}
+
+int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, struct pyro_vm *ret,
+		   struct pyro_error *err)
+{
+	struct pyro_create_vm_args a;
+	struct pyro_vm vm;
+
+	if (ops_apply_defaults(OP_create_vm, given, &a, err) < 0 ||
+	    !catalog_find(a.environment, err) || refuse_network(a.network, err) < 0 ||
+	    handle_open(p, err) < 0)
+		return -1;
+	vm = new_vm(a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
+	vm.allow_host_compat = a.allow_host_compat;
+	vm.state = mem_strdup("stopped");
+	if (make_vm(p, &vm, false, NULL, err) < 0) {
+		pyro_vm_done(&vm);
+		return -1;
+	}
+	*ret = vm;
+	return 0;
+}
+
+static int start_locked(struct pyro *p, const struct pyro_vm *vm, struct pyro_error *err)
+{
+	AUTO_FD int alive = machine_lock(p, vm->vm_id, err);
+	struct machine m;
+	int result;
+
+	if (alive < 0)
+		return err && err->code == PYRO_E_BUSY ? 0 : -1; /* it runs already */
+	if (machine_start(p, "start", vm, alive, false, &m, err) < 0)
+		return -1;
+	result = records_set_vm_state(p->records, vm->vm_id, "started", NULL, m.execution_mode,
+				      m.accel, err);
+	machine_done(&m);
+	return result;
+}
+
+int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct pyro_vm *ret,
+		  struct pyro_error *err)
+{
+	struct pyro_start_vm_args a;
+	AUTO_FD int change = -1;
+	struct pyro_vm vm = {0};
+	struct pyro_error own;
+	int result;
+
+	if (!err)
+		err = &own;
+	if (ops_apply_defaults(OP_start_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
+	    get_vm(p, a.vm_id, &vm, err) < 0)
+		return -1;
+	change = lock_change(p, a.vm_id, err);
+	result = change < 0 ? -1 : start_locked(p, &vm, err);
+	pyro_vm_done(&vm);
+	if (result == 0)
+		result = get_vm(p, a.vm_id, ret, err);
+	handle_close(p);
+	return result;
+}
+
+/* Ends the machine of a VM by one call of its supervisor; one that does not run is fine. */
+static int end_machine(struct pyro *p, const char *vm_id, const char *call, struct pyro_error *err)
+{
+	struct pyro_error why;
+	struct remote *remote = remote_connect(p, vm_id, &why);
+	int result;
+
+	if (!remote) {
+		if (why.code == PYRO_E_BAD_STATE)
+			return 0;
+		if (err)
+			*err = why;
+		return -1;
+	}
+	result = remote_call(remote, call, call, json_object(), deadline_in(END_MS), NULL, err);
+	if (result == 0)
+		result = remote_await_end(remote, deadline_in(END_MS), err);
+	(void)remote_free(remote);
+	return result;
+}
+
+int pyro_stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
+		 struct pyro_error *err)
+{
+	struct pyro_stop_vm_args a;
+	AUTO_FD int change = -1;
+	struct pyro_vm vm = {0};
+	int result;
+
+	if (ops_apply_defaults(OP_stop_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
+	    get_vm(p, a.vm_id, &vm, err) < 0)
+		return -1;
+	pyro_vm_done(&vm);
+	change = lock_change(p, a.vm_id, err);
+	result = change < 0 ? -1 : end_machine(p, a.vm_id, "stop", err);
+	if (result == 0)
+		result = get_vm(p, a.vm_id, ret, err);
+	handle_close(p);
+	return result;
+}
+
+int pyro_delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
+		   struct pyro_vm_deleted *ret, struct pyro_error *err)
+{
+	struct pyro_delete_vm_args a;
+	AUTO_FREE char *dir = NULL;
+	AUTO_FD int change = -1;
+	struct pyro_vm vm = {0};
+	int result;
+
+	if (ops_apply_defaults(OP_delete_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
+	    get_vm(p, a.vm_id, &vm, err) < 0)
+		return -1;
+	pyro_vm_done(&vm);
+	dir = state_vm_dir(p->state, a.vm_id);
+	change = lock_change(p, a.vm_id, err);
+	result = change < 0 ? -1 : end_machine(p, a.vm_id, "destroy", err);
+	/* What a supervisor that was there has removed already is not missed. */
+	if (result == 0)
+		result = dir_remove(dir, err);
+	if (result == 0)
+		result = records_delete_vm(p->records, a.vm_id, err);
+	if (result == 0)
+		*ret = (struct pyro_vm_deleted){.vm_id = mem_strdup(a.vm_id), .deleted = true};
+	handle_close(p);
+	return result;
+}
+
+int pyro_status_vm(struct pyro *p, const struct pyro_status_vm_args *given, struct pyro_vm *ret,
+		   struct pyro_error *err)
+{
+	struct pyro_status_vm_args a;
+
+	if (ops_apply_defaults(OP_status_vm, given, &a, err) < 0 || handle_open(p, err) < 0)
+		return -1;
+	return get_vm(p, a.vm_id, ret, err);
+}
+
+int pyro_list_vms(struct pyro *p, const struct pyro_list_vms_args *given, struct pyro_vm_list *ret,
+		  struct pyro_error *err)
+{
+	struct pyro_vm_list list = {0};
+
+	(void)given;
+	if (handle_open(p, err) < 0 ||
+	    records_list_vms(p->records, &list.vms, &list.vms_count, err) < 0)
+		return -1;
+	list.count = (int64_t)list.vms_count;
+	for (size_t i = 0; i < list.vms_count; i++) {
+		struct pyro_vm now = {0};
+
+		if (get_vm(p, list.vms[i].vm_id, &now, NULL) < 0)
+			continue; /* went away just now; what we read was true */
+		pyro_vm_done(&list.vms[i]);
+		list.vms[i] = now;
+	}
+	*ret = list;
+	return 0;
+}
+
+int pyro_network_info_vm(struct pyro *p, const struct pyro_network_info_vm_args *given,
+			 struct pyro_vm_network *ret, struct pyro_error *err)
+{
+	struct pyro_network_info_vm_args a;
+	struct pyro_vm vm = {0};
+
+	if (ops_apply_defaults(OP_network_info_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
+	    get_vm(p, a.vm_id, &vm, err) < 0)
+		return -1;
+	*ret = (struct pyro_vm_network){
+		.vm_id = mem_strdup(vm.vm_id),
+		.network_enabled = vm.network_enabled,
+		.policy = mem_strdup(vm.network_enabled ? "egress" : "off"),
+	};
+	pyro_vm_done(&vm);
+	return 0;
+}
+
+int pyro_reap_expired(struct pyro *p, const struct pyro_reap_expired_args *given,
+		      struct pyro_reaped *ret, struct pyro_error *err)
+{
+	char **ids = NULL;
+
+	(void)given;
+	if (handle_open_quietly(p, err) < 0 || reap_dead(p, &ids, err) < 0) {
+		strv_free(ids);
+		return -1;
+	}
+	*ret = (struct pyro_reaped){
+		.deleted_vm_ids = ids,
+		.count = (int64_t)strv_len((const char *const *)ids),
+	};
+	return 0;
+}
+
+/* Runs the command, destroys the machine whatever came of it, and fills *ret. */
+static int exec_and_destroy(struct pyro *p, struct machine *m, const struct pyro_vm *vm,
+			    const char *const *command, int64_t timeout_seconds,
+			    struct pyro_run *ret, struct pyro_error *err)
+{
+	struct pyro_run run = {0};
+
+	handle_phase(p, "run", "phase=execute vm_id=%s", vm->vm_id);
+	if (machine_exec(m, command, timeout_seconds, &run, err) < 0) {
+		machine_give_up(p, m, true);
+		return -1;
+	}
+	run.vm_id = mem_strdup(vm->vm_id);
+	run.environment = mem_strdup(vm->environment);
+	loop_resume(p->loop); /* the command has run: its result is not thrown away any more */
+	if (machine_destroy(m, err) < 0) {
+		pyro_run_done(&run);
+		machine_done(m);
+		return -1;
+	}
+	machine_done(m);
+	run.cleanup = (struct pyro_cleanup){
+		.deleted = true,
+		.reason = mem_strdup("post_exec_cleanup"),
+		.vm_id = mem_strdup(vm->vm_id),
+	};
+	run.has_cleanup = true;
+	*ret = run;
+	return 0;
+}
+
+int pyro_exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct pyro_run *ret,
+		 struct pyro_error *err)
+{
+	struct pyro_exec_vm_args a;
+	struct machine m = {0};
+	struct pyro_vm vm = {0};
+	int result = -1;
+
+	if (ops_apply_defaults(OP_exec_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
+	    get_vm(p, a.vm_id, &vm, err) < 0)
+		return -1;
+	m.remote = remote_connect(p, a.vm_id, err);
+	if (!m.remote && err && err->code == PYRO_E_BAD_STATE) {
+		(void)err_set(err, PYRO_E_BAD_STATE, "VM '%s' is %s", a.vm_id, vm.state);
+		(void)err_hint(err, "pyro vm start %s", a.vm_id);
+	}
+	if (m.remote) {
+		m.execution_mode = mem_strdup(vm.execution_mode);
+		m.accel = mem_strdup(vm.accel);
+		result = remote_call(m.remote, "run", "own", json_object(), deadline_in(END_MS),
+				     NULL, err);
+	}
+	if (result == 0)
+		result = exec_and_destroy(p, &m, &vm, a.command, a.timeout_seconds, ret, err);
+	machine_done(&m);
+	pyro_vm_done(&vm);
+	handle_close(p);
+	return result;
+}
+
+static int run_once(struct pyro *p, const struct pyro_run_in_vm_args *a, const struct pyro_vm *vm,
+		    struct pyro_run *ret, struct pyro_error *err)
+{
+	AUTO_FD int alive = -1;
+	struct machine m;
+
+	handle_phase(p, "run", "phase=create environment=%s", a->environment);
+	if (make_vm(p, vm, true, &alive, err) < 0 ||
+	    machine_start(p, "run", vm, alive, true, &m, err) < 0)
+		return -1;
+	return exec_and_destroy(p, &m, vm, a->command, a->timeout_seconds, ret, err);
+}
+
+int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, struct pyro_run *ret,
+		   struct pyro_error *err)
+{
+	struct pyro_run_in_vm_args a;
+	struct pyro_vm vm;
+	int result;
+
+	if (ops_apply_defaults(OP_run_in_vm, given, &a, err) < 0 ||
+	    !catalog_find(a.environment, err) || refuse_network(a.network, err) < 0 ||
+	    handle_open(p, err) < 0)
+		return -1;
+	vm = new_vm(a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
+	vm.allow_host_compat = a.allow_host_compat;
+	vm.state = mem_strdup("started");
+	result = run_once(p, &a, &vm, ret, err);
+	if (result < 0)
+		(void)reap_dead(p, NULL, NULL); /* what the supervisor could not remove itself */
+	pyro_vm_done(&vm);
+	handle_close(p);
+	return result;
+}
