@@ -96,9 +96,8 @@ static int parse_option(const struct command *command, char *const *argv, json_t
 	size_t len = strcspn(word, "=");
 	const char *inlined = word[len] ? word + len + 1 : NULL;
 	const struct op_input *in = find_option(command->op, word, len);
-	bool is_flag = strcmp(word, "--json") == 0;
 
-	if (is_flag) /* main() has seen it */
+	if (strcmp(word, "--json") == 0) /* main() has seen it */
 		return 1;
 	if (!in)
 		return unknown_option(command, word, len, err);

@@ -9,6 +9,8 @@
 #include "pyro.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,11 +47,13 @@ int builtin_completion(char **args)
 	return exit_text(&out, 0);
 }
 
-/* Beside this program: in the build tree, then as installed. */
+/* Where it is told, beside this program in the build tree, or as installed. */
 static void exec_helper(const char *name, char **args)
 {
-	static const char *const places[] = {"../mcp", "../libexec/pyro", PYRO_LIBEXECDIR};
-	char self[4096];
+	const char *given = getenv("PYRO_LIBEXEC_DIR");
+	const char *const places[] = {given ? given : "", "../mcp", "../libexec/pyro",
+				      PYRO_LIBEXECDIR};
+	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash;
 

@@ -18,13 +18,14 @@
 #include <unistd.h>
 
 /* For the signal handler: the handle whose call it cancels, and the signal it saw. */
-static struct pyro *handle;
+static struct pyro *volatile handle;
 static volatile sig_atomic_t caught;
 
 static void on_signal(int number)
 {
 	caught = number;
-	pyro_cancel(handle);
+	if (handle)
+		pyro_cancel(handle);
 }
 
 /* The first signal cancels and lets pyro clean up; a second one of the same kind kills. */
@@ -43,13 +44,13 @@ static void catch_signals(void)
 }
 
 /* A pipe, socket or file is the guest command's input; a terminal or /dev/null is not. */
-static void pass_input(const struct op_row *op)
+static void pass_input(struct pyro *p, const struct op_row *op)
 {
 	struct stat st;
 
 	if (command_rest(op) && fstat(STDIN_FILENO, &st) == 0 &&
 	    (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-		pyro_set_input(handle, STDIN_FILENO);
+		pyro_set_input(p, STDIN_FILENO);
 }
 
 static int print(const struct op_row *op, const void *record, bool as_json)
@@ -76,7 +77,7 @@ static int fail(const struct show *show, const struct pyro_error *err, bool as_j
 	return err->code == PYRO_E_CANCELLED && caught ? 128 + caught : code;
 }
 
-static int call(const struct op_row *op, const void *args, bool as_json)
+static int call(struct pyro *p, const struct op_row *op, const void *args, bool as_json)
 {
 	enum op_id id = (enum op_id)(op - ops_rows);
 	AUTO_FREE void *record = mem_zalloc(1, op->ret->size);
@@ -84,13 +85,12 @@ static int call(const struct op_row *op, const void *args, bool as_json)
 	struct pyro_error err;
 	int code;
 
-	show_init(&show, handle, as_json);
-	pass_input(op);
-	if (ops_call(id, handle, args, record, &err) < 0) {
-		show_begin_line(&show);
-		return fail(&show, &err, as_json);
-	}
+	show_init(&show, p, as_json);
+	pass_input(p, op);
+	code = ops_call(id, p, args, record, &err);
 	show_begin_line(&show);
+	if (code < 0)
+		return fail(&show, &err, as_json);
 	if (op->ret == &ops_records[REC_run])
 		show_run(&show, op->cli, record);
 	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, as_json);
@@ -98,26 +98,42 @@ static int call(const struct op_row *op, const void *args, bool as_json)
 	return code;
 }
 
+/* With a handle, and signals that cancel what it does. */
+static int call_with_handle(const struct op_row *op, const void *args, bool as_json)
+{
+	struct pyro *p = pyro_new();
+	struct pyro_error err;
+	int code;
+
+	if (!p) {
+		(void)err_set(&err, PYRO_E_SYSTEM, "the system refuses file descriptors");
+		return exit_error(&err, as_json);
+	}
+	handle = p;
+	catch_signals();
+	code = call(p, op, args, as_json);
+	handle = NULL;
+	pyro_free(p);
+	return code;
+}
+
 static int run_op(const struct command *command, char **argv)
 {
 	const struct op_row *op = command->op;
 	bool as_json = args_has(argv, "--json");
-	AUTO_FREE void *args = mem_zalloc(1, op->args_size + 1);
+	AUTO_FREE void *args = mem_zalloc(1, op->args_size + 1); /* there may be none */
 	struct pyro_error err;
 	json_t *object = args_parse(command, argv, &err);
 	int code;
 
 	if (!object)
 		return exit_error(&err, as_json);
-	if (values_decode(op, object, NAMING_CLI, args, &err) < 0) {
+	if (values_decode(op, object, NAMING_CLI, args, &err) == 0) {
+		code = call_with_handle(op, args, as_json);
+	} else {
 		if (!err.hint[0])
 			args_hint(command, &err);
 		code = exit_error(&err, as_json);
-	} else {
-		handle = pyro_new();
-		catch_signals();
-		code = call(op, args, as_json);
-		pyro_free(handle);
 	}
 	values_args_done(op, args);
 	json_decref(object);

@@ -57,19 +57,20 @@ void show_begin_line(struct show *s)
 	s->is_mid_line = false;
 }
 
-static void warn_host_compat(struct show *s)
+/* why: "" where it is not known any more. */
+static void warn_host_compat(struct show *s, const char *why)
 {
 	bool colour = show_has_colour(STDERR_FILENO);
-	AUTO_BUF struct buf line = BUF_INIT(256);
+	AUTO_BUF struct buf line = BUF_INIT(4096);
 
 	if (s->has_warned)
 		return;
 	s->has_warned = true;
 	show_begin_line(s);
 	buf_printf(&line,
-		   "%spyro: WARNING: host_compat: no guest runs here; the command runs on THIS "
-		   "HOST, without isolation%s\n",
-		   colour ? "\033[1;31m" : "", colour ? "\033[0m" : "");
+		   "%spyro: WARNING: host_compat: the command runs on THIS HOST, not in a "
+		   "guest%s%s%s\n",
+		   colour ? "\033[1;31m" : "", *why ? ": " : "", why, colour ? "\033[0m" : "");
 	say(&line);
 }
 
@@ -87,11 +88,12 @@ static void phase_line(struct show *s, const char *op, const char *detail)
 
 static void on_phase(void *ctx, const char *op, const char *detail)
 {
+	static const char fallback[] = "phase=fallback ";
 	struct show *s = ctx;
 
-	if (strstr(detail, "phase=host_compat"))
-		warn_host_compat(s);
-	if (!s->is_quiet)
+	if (strncmp(detail, fallback, strlen(fallback)) == 0)
+		warn_host_compat(s, detail + strlen(fallback));
+	else if (!s->is_quiet)
 		phase_line(s, op, detail);
 }
 
@@ -188,7 +190,7 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 			   (long long)run->duration_ms);
 
 	if (strcmp(run->execution_mode, "host_compat") == 0)
-		warn_host_compat(s);
+		warn_host_compat(s, "");
 	if (!s->is_quiet)
 		phase_line(s, op, detail);
 }

@@ -184,7 +184,7 @@ int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *args, struc
 	phase(p, "run", "phase=create environment=debian:12");
 	phase(p, "run", "phase=start vm_id=vm-1");
 	if (is_host)
-		phase(p, "run", "phase=host_compat vm_id=vm-1");
+		phase(p, "run", "phase=fallback no accelerator works");
 	phase(p, "run", "phase=execute vm_id=vm-1");
 	code = act(p, args->command[0], err);
 	if (code < 0)

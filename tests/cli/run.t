@@ -61,14 +61,13 @@ $ pyro run debian:12 --allow-host-compat -- hello
 hello
 ! [run] phase=create environment=debian:12
 ! [run] phase=start vm_id=vm-1
-! pyro: WARNING: host_compat: no guest runs here; the command runs on THIS HOST, without isolation
-! [run] phase=host_compat vm_id=vm-1
+! pyro: WARNING: host_compat: the command runs on THIS HOST, not in a guest: no accelerator works
 ! [run] phase=execute vm_id=vm-1
 ! [run] environment=debian:12 execution_mode=host_compat exit_code=0 duration_ms=12
 
 # running on the host is said also with --json, on stderr
 $ pyro run debian:12 --allow-host-compat --json -- hello >/dev/null
-! pyro: WARNING: host_compat: no guest runs here; the command runs on THIS HOST, without isolation
+! pyro: WARNING: host_compat: the command runs on THIS HOST, not in a guest: no accelerator works
 
 # a reader that goes away ends the run quietly
 $ pyro run debian:12 -- flood 2>/dev/null | head -1; echo "${PIPESTATUS[0]}"
