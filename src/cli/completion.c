@@ -78,7 +78,7 @@ static const char *summary_of(const char *path)
 	for (const struct op_group *g = ops_groups; g->words; g++)
 		if (strcmp(g->words, path) == 0)
 			return g->text;
-	return "More commands";
+	return "";
 }
 
 typedef void option_fn(struct buf *out, const char *option, const char *metavar, const char *text);

@@ -158,7 +158,7 @@ static void list_plain(struct buf *out, bool are_ops)
 {
 	for (size_t i = 0; i < commands_count; i++)
 		if (commands[i].words && !!commands[i].op == are_ops &&
-		    (!are_ops || !strchr(commands[i].words, ' ')))
+		    !strchr(commands[i].words, ' '))
 			row(out, commands[i].words, COMMAND_COLUMN, commands[i].summary);
 }
 
