@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "channel/mux_impl.h"
 
-#include <assert.h>
+#include <nghttp2/nghttp2.h>
 #include <string.h>
 
 #define PATH_PREFIX "/v1/"
@@ -304,6 +304,16 @@ void http2_open(struct mux *mux)
 	    nghttp2_session_set_local_window_size(mux->session, 0, 0,
 						  MUX_CALLS_MAX * MUX_CALL_WINDOW) != 0)
 		mem_exhausted();
+}
+
+void http2_close(struct mux *mux)
+{
+	nghttp2_session_del(mux->session);
+}
+
+bool http2_wants_write(const struct mux *mux)
+{
+	return nghttp2_session_want_write(mux->session);
 }
 
 /* Whether nghttp2 has given the connection up, or the server is going away. */

@@ -41,7 +41,7 @@ static void put_mux(struct mux *mux)
 {
 	if (--mux->hold > 0 || !mux->is_freed)
 		return;
-	nghttp2_session_del(mux->session);
+	http2_close(mux);
 	buf_done(&mux->out);
 	free(mux->read_buf);
 	free(mux);
@@ -120,11 +120,20 @@ static void end_call(struct mux_call *call, const struct pyro_error *error)
 		call->ops->on_close(call, error);
 }
 
+/* The HTTP/2 stream is of no more use; on_close follows. */
+static void close_stream(struct mux_call *call)
+{
+	http2_abandon(call);
+	call->is_closed = true;
+	mux__set_ready(call);
+	kick(call->mux);
+}
+
 static void announce(struct mux_call *call)
 {
 	call->is_announced = true;
 	http2_respond(call);
-	if (call->name[0])
+	if (call->name[0] && call->mux->ops->on_call)
 		call->mux->ops->on_call(call->mux, call, call->name);
 	if (call->ops == &no_ops && !call->is_finishing && !call->is_gone) {
 		struct pyro_error err;
@@ -190,6 +199,9 @@ static bool deliver_next(struct mux_call *call)
 			call->ops->on_finish(call);
 		return true;
 	}
+	/* A server that has finished ends the call, even if it leaves saying so to us. */
+	if (call->told_finish && !call->is_closed && call->mux->role == MUX_CLIENT)
+		close_stream(call);
 	if (call->is_closed)
 		end_call(call, call->error.code == PYRO_OK ? NULL : &call->error);
 	return false;
@@ -467,7 +479,7 @@ bool mux_is_flushed(const struct mux *mux)
 	TAILQ_FOREACH(call, &mux->calls, next)
 	if (mux_queued(call) > 0 || call->is_finishing != call->is_finished)
 		return false;
-	return mux->out.len == 0 && !nghttp2_session_want_write(mux->session);
+	return mux->out.len == 0 && !http2_wants_write(mux);
 }
 
 struct mux_call *mux_start(struct mux *mux, const char *name, const char *args,
@@ -519,10 +531,7 @@ static void refuse_text(struct mux_call *call, size_t len)
 		return;
 	}
 	call->error = err;
-	http2_abandon(call);
-	call->is_closed = true;
-	mux__set_ready(call);
-	kick(call->mux);
+	close_stream(call);
 }
 
 void mux_send(struct mux_call *call, enum mux_kind kind, const void *data, size_t len)

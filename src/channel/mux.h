@@ -15,11 +15,20 @@
  *
  * Ownership: a mux borrows its descriptors. A call belongs to its mux and is gone after on_close,
  * which is called exactly once for each call, also when the connection dies or the mux is freed.
- * Callbacks run from the loop, or from mux_free; each may call anything here but mux_free.
+ * Callbacks run from the loop, or from mux_free or mux_cancel; each may be NULL, and may call
+ * anything: cancel its own call, free the mux, run the loop. What arrived before the end of a call
+ * or of the connection is told before that end.
  *
- * Flow control: received bytes count against the peer's window until mux_consume(call, n) says
- * that n payload bytes were dealt with. mux_send() always takes what it is given; a sender keeps
- * mux_queued() below what it is willing to hold and goes on in on_drained.
+ * Flow control: received bytes of streams count against the peer's window until mux_consume(call,
+ * n) says that n payload bytes were dealt with; JSON is consumed by itself. mux_send() always takes
+ * what it is given; a sender keeps mux_queued() below what it is willing to hold and goes on in
+ * on_drained.
+ *
+ * The end of a call: the server has the last word. When it has finished, the call is over, and what
+ * the client would still send is dropped; the client's end alone is only the end of its input.
+ * Errors of on_close: PYRO_E_CANCELLED (either side cancelled, or the mux was freed),
+ * PYRO_E_VM_DIED (the connection broke), PYRO_E_PROTOCOL (the peer broke the rules), PYRO_E_LIMIT
+ * (arguments longer than MUX_JSON_MAX).
  */
 #ifndef CHANNEL_MUX_H
 #define CHANNEL_MUX_H
@@ -63,23 +72,33 @@ struct mux_call_ops {
 struct mux_ops {
 	/*
 	 * Server: a call came in. Set its ops and context with mux_accept(), or refuse it with
-	 * mux_fail(). The name is borrowed.
+	 * mux_fail(); a call that neither happens to is refused as not found. The name, letters
+	 * and underscores, is borrowed.
 	 */
 	void (*on_call)(struct mux *mux, struct mux_call *call, const char *name);
-	/* The connection ended; every call was closed before. Free the mux later, not here. */
+	/* The connection ended; every call was closed before. Not called by mux_free. */
 	void (*on_down)(struct mux *mux, const struct pyro_error *error);
 };
 
-/* rfd and wfd may be the same descriptor; both are set non-blocking. NULL with err on failure. */
+/*
+ * rfd and wfd may be the same descriptor; both are set non-blocking. A process that gives a pipe as
+ * wfd ignores SIGPIPE. A server writes nothing before the first byte arrives. A hang-up of rfd
+ * means that the connection is down: wait for the host before making a mux on a guest's port. NULL
+ * with err on failure.
+ */
 struct mux *mux_new(struct loop *loop, int rfd, int wfd, enum mux_role role,
 		    const struct mux_ops *ops, void *ctx, struct pyro_error *err);
+/* Closes every call first. NULL is fine; returns NULL. */
 struct mux *mux_free(struct mux *mux);
 void *mux_ctx(const struct mux *mux);
 bool mux_is_down(const struct mux *mux);
 /* Whether anything still waits to be written, in the mux or in any call. */
 bool mux_is_flushed(const struct mux *mux);
 
-/* Client: starts a call; NULL if the connection is down. `args` is sent as the first JSON. */
+/*
+ * Client: starts a call; NULL if the connection is down. `args` is sent as the first JSON. When too
+ * many calls are under way, it waits for its turn.
+ */
 struct mux_call *mux_start(struct mux *mux, const char *name, const char *args,
 			   const struct mux_call_ops *ops, void *ctx);
 /* Server: takes a call that on_call brought. */
@@ -88,9 +107,13 @@ void mux_accept(struct mux_call *call, const struct mux_call_ops *ops, void *ctx
 void *mux_call_ctx(const struct mux_call *call);
 struct mux *mux_call_mux(const struct mux_call *call);
 
-/* Queues bytes, split into records as needed. len 0 ends that stream. */
+/*
+ * Queues bytes, split into records as needed. len 0 ends that stream. A JSON text is sent whole by
+ * one call; longer than MUX_JSON_MAX, a server's becomes an error, a client's ends its call.
+ */
 void mux_send(struct mux_call *call, enum mux_kind kind, const void *data, size_t len);
 size_t mux_queued(const struct mux_call *call);
+/* More than was received is taken as all of it. */
 void mux_consume(struct mux_call *call, size_t len);
 /* Ends our direction in order, after what is queued. */
 void mux_finish(struct mux_call *call);

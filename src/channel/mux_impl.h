@@ -11,7 +11,6 @@
 #include "channel/record.h"
 #include "pyro/error.h"
 
-#include <nghttp2/nghttp2.h>
 #include <sys/queue.h>
 
 #define MUX_CALLS_MAX 256                 /* under way at once; more wait at the client */
@@ -68,9 +67,9 @@ struct mux {
 	const struct mux_ops *ops;
 	void *ctx;
 	struct loop_fd in;
-	struct loop_fd blocked;   /* wfd, where it is not rfd, while it takes nothing */
-	struct loop_timer soon;   /* armed when something is to be sent or told */
-	nghttp2_session *session; /* server: NULL until the first bytes came */
+	struct loop_fd blocked;          /* wfd, where it is not rfd, while it takes nothing */
+	struct loop_timer soon;          /* armed when something is to be sent or told */
+	struct nghttp2_session *session; /* server: NULL until the first bytes came */
 	TAILQ_HEAD(, mux_call) calls;
 	TAILQ_HEAD(, mux_call) ready;
 	struct buf out; /* frames; bytes before out_at were written */
@@ -93,6 +92,8 @@ void mux__move_out(struct mux_call *call, size_t len);
 
 /* http2.c, for mux.c; err is not NULL. -1 with err when the connection cannot go on. */
 void http2_open(struct mux *mux);
+void http2_close(struct mux *mux);
+bool http2_wants_write(const struct mux *mux);
 int http2_receive(struct mux *mux, const char *data, size_t len, struct pyro_error *err);
 /* Turns what is queued into frames at the end of mux->out. */
 int http2_make_frames(struct mux *mux, struct pyro_error *err);

@@ -154,6 +154,7 @@ static void on_call(struct mux *mux, struct mux_call *call, const char *name)
 
 			s->server = mux_ctx(mux);
 			s->server->calls++;
+			s->server->called_any = true;
 			s->name = names[i];
 			mux_accept(call, &ops, s);
 		}

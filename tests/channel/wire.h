@@ -26,6 +26,7 @@ struct server {
 	bool is_down;
 	int calls;  /* that began */
 	int closes; /* that ended */
+	bool called_any;
 	bool closed_any;
 	size_t queued_max;
 };
