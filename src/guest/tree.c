@@ -30,6 +30,7 @@
 #define GROUP CGROUP_ROOT "/pyro"
 #define PROCESSES_MAX 16384
 #define REAP_MAX 16
+#define TIDY_MS 100
 /* Memory of the guest that its commands cannot have: the agent's and the kernel's. */
 #define RESERVE_BYTES (24LL * 1024 * 1024)
 
@@ -49,7 +50,9 @@ static struct {
 	bool is_guest;
 	struct loop_fd sigchld;
 	struct tree *trees; /* those that hold anything: a process, a cgroup, an owner */
+	struct loop_timer tidy;
 	unsigned last_number;
+	unsigned prepared; /* number of the cgroup that was made in advance */
 } self;
 
 static int write_file(const char *path, const char *text, struct pyro_error *err)
@@ -61,9 +64,9 @@ static int write_file(const char *path, const char *text, struct pyro_error *err
 	return 0;
 }
 
-static void group_path(const struct tree *tree, const char *file, char *ret, size_t size)
+static void group_path(unsigned number, const char *file, char *ret, size_t size)
 {
-	(void)snprintf(ret, size, GROUP "/%u%s", tree->number, file);
+	(void)snprintf(ret, size, GROUP "/%u%s", number, file);
 }
 
 /* What pids.max can be: the kernel keeps a quarter of its threads to itself and the agent. */
@@ -116,7 +119,7 @@ static bool is_gone(const struct tree *tree)
 		return false;
 	if (!self.is_guest)
 		return true;
-	group_path(tree, "", path, sizeof(path));
+	group_path(tree->number, "", path, sizeof(path));
 	return rmdir(path) == 0 || errno == ENOENT;
 }
 
@@ -134,6 +137,34 @@ static void sweep(void)
 			at = &tree->next;
 		}
 	}
+}
+
+static int make_cgroup(unsigned number, struct pyro_error *err)
+{
+	char path[64];
+
+	if (self.prepared == number)
+		return 0;
+	group_path(number, "", path, sizeof(path));
+	if (mkdir(path, 0755) < 0)
+		return err_sys(err, errno, "create cgroup '%s'", path);
+	return 0;
+}
+
+/* The next tree's cgroup, so that its start need not wait for the kernel's slow path. */
+static void prepare(void)
+{
+	if (make_cgroup(self.last_number + 1, NULL) == 0)
+		self.prepared = self.last_number + 1;
+}
+
+/* What a start or an end need not wait for. */
+static void on_tidy(struct loop_timer *timer)
+{
+	(void)timer;
+	sweep();
+	if (self.is_guest)
+		prepare();
 }
 
 static void end_tree(struct tree *tree, int status)
@@ -223,7 +254,12 @@ int tree_init(struct loop *loop, bool is_guest, struct pyro_error *err)
 	self.sigchld.on_ready = on_sigchld;
 	if (loop_add_fd(loop, &self.sigchld, fd, EPOLLIN, err) < 0)
 		return -1;
-	return is_guest ? make_group(err) : 0;
+	self.tidy.on_time = on_tidy;
+	if (is_guest && make_group(err) < 0)
+		return -1;
+	if (is_guest)
+		prepare();
+	return 0;
 }
 
 /* fork() into the cgroup, so that not one instruction of the command runs outside of it. */
@@ -244,9 +280,9 @@ static int start_in_cgroup(struct tree *tree, int (*run)(const void *arg), const
 	AUTO_FD int fd = -1;
 	char path[64];
 
-	group_path(tree, "", path, sizeof(path));
-	if (mkdir(path, 0755) < 0)
-		return err_sys(err, errno, "create cgroup '%s'", path);
+	if (make_cgroup(tree->number, err) < 0)
+		return -1;
+	group_path(tree->number, "", path, sizeof(path));
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	tree->pid = fd < 0 ? -1 : fork_into(fd);
 	if (tree->pid == 0)
@@ -292,7 +328,6 @@ struct tree *tree_start(int (*run)(const void *arg), const void *arg, const stru
 	struct tree *tree = mem_zalloc(1, sizeof(*tree));
 	int r;
 
-	sweep();
 	tree->number = ++self.last_number;
 	tree->ops = ops;
 	tree->ctx = ctx;
@@ -317,7 +352,7 @@ void tree_kill(struct tree *tree)
 	char path[64];
 
 	if (self.is_guest) {
-		group_path(tree, "/cgroup.kill", path, sizeof(path));
+		group_path(tree->number, "/cgroup.kill", path, sizeof(path));
 		(void)write_file(path, "1", NULL);
 	}
 	if (tree->pid)
@@ -327,7 +362,8 @@ void tree_kill(struct tree *tree)
 void tree_release(struct tree *tree)
 {
 	tree->is_released = true;
-	sweep();
+	if (!self.tidy.is_armed)
+		loop_set_timer(self.loop, &self.tidy, deadline_in(TIDY_MS));
 }
 
 int tree_kill_all(int64_t deadline, struct pyro_error *err)
