@@ -209,7 +209,7 @@ static int send_body(nghttp2_session *session, nghttp2_frame *frame, const uint8
 	(void)source;
 	if (!call)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	if (mux->out.len - mux->out_at >= MUX_OUT_GOAL)
+	if (mux->out.len >= MUX_OUT_GOAL)
 		return NGHTTP2_ERR_WOULDBLOCK;
 	buf_append(&mux->out, head, FRAME_HEAD_LEN);
 	mux__move_out(call, len);

@@ -299,21 +299,24 @@ static void tell_down(struct mux *mux)
 		mux->ops->on_down(mux, &mux->error);
 }
 
+/*
+ * Frames are made only when those before were written: a peer that makes us answer and never reads
+ * fills nghttp2's queue of answers, which is limited, and not ours.
+ */
 static void flush(struct mux *mux)
 {
 	struct pyro_error err;
-	bool is_blocked = false;
 
-	while (!is_blocked) {
+	loop_clear_timer(mux->loop, &mux->soon);
+	while (write_out(mux)) {
 		if (http2_make_frames(mux, &err) < 0) {
 			go_down(mux, &err);
 			return;
 		}
 		if (mux->out.len == 0)
 			break;
-		is_blocked = !write_out(mux);
 	}
-	watch_out(mux, is_blocked);
+	watch_out(mux, mux->out.len > 0);
 }
 
 /* The caller holds the mux. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -422,6 +423,63 @@ TEST("an answer ends the call for a client that is not done, whatever the server
 	CHECK_INT(seen.error.code, PYRO_OK);
 	seen_done(&seen);
 	mux_free(mux);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+	loop_free(loop);
+}
+
+TEST("a peer that asks for answers and never reads them loses the connection, not our memory")
+{
+	static const char opening[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
+	static const char ping[] = "\0\0\10\6\0\0\0\0\0pingpong";
+	struct loop *loop = loop_new();
+	char pings[100 * (sizeof(ping) - 1)]; /* nghttp2 refuses 256 at once */
+	struct server s;
+	int fd[2];
+
+	for (size_t i = 0; i < 100; i++)
+		memcpy(pings + i * (sizeof(ping) - 1), ping, sizeof(ping) - 1);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
+	server_start(&s, loop, fd[1], fd[1]);
+	CHECK(send(fd[0], opening, sizeof(opening) - 1, 0) == sizeof(opening) - 1);
+	for (int i = 0; i < 3000 && !s.is_down; i++) {
+		(void)send(fd[0], pings, sizeof(pings), MSG_DONTWAIT);
+		run_for(loop, 1);
+	}
+	CHECK(s.is_down);
+	CHECK_INT(s.down.code, PYRO_E_PROTOCOL);
+	mux_free(s.mux);
+	(void)close(fd[0]);
+	(void)close(fd[1]);
+	loop_free(loop);
+}
+
+TEST("what waits to be written stays bounded while a slow reader never lets it run dry")
+{
+	struct loop *loop = loop_new();
+	struct seen seen = {.to_send = 64 * MIB};
+	struct server s;
+	struct mux *mux;
+	bool is_down = false;
+	size_t before = mallinfo2().uordblks + mallinfo2().hblkhd, most = 0;
+	int fd[2], small = 4096;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) == 0);
+	CHECK(setsockopt(fd[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
+	server_start(&s, loop, fd[1], fd[1]);
+	mux = mux_new(loop, fd[0], fd[0], MUX_CLIENT, &client_ops, &is_down, NULL);
+	seen_start(&seen, mux, "sink", "{}");
+	while (!seen.is_closed) {
+		size_t now = mallinfo2().uordblks + mallinfo2().hblkhd;
+
+		run_for(loop, 1);
+		most = now > most ? now : most;
+	}
+	CHECK_STR(seen.json, "{\"eaten\":67108864}");
+	CHECK(most - before < 8 * MIB);
+	seen_done(&seen);
+	mux_free(mux);
+	mux_free(s.mux);
 	(void)close(fd[0]);
 	(void)close(fd[1]);
 	loop_free(loop);
