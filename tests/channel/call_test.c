@@ -47,7 +47,7 @@ TEST("call_wait ends at its deadline and cancels the call")
 	struct pair p;
 
 	pair_init(&p);
-	CHECK(!wait_for(&p, "hang", 50, &err));
+	CHECK(!wait_for(&p, "hang", 500, &err));
 	CHECK_INT(err.code, PYRO_E_TIMEOUT);
 	run_until(p.loop, &p.server.closed_any);
 	pair_done(&p);

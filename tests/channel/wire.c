@@ -303,9 +303,16 @@ void run_until(struct loop *loop, const bool *flag)
 	CHECK_OK(loop_until(loop, flag, deadline_in(30000), "the event of the test", &err), err);
 }
 
+static void on_time(struct loop_timer *timer)
+{
+	*(bool *)timer->ctx = true;
+}
+
 void run_for(struct loop *loop, int ms)
 {
-	const bool never = false;
+	bool is_over = false;
+	struct loop_timer timer = {.on_time = on_time, .ctx = &is_over};
 
-	(void)loop_until(loop, &never, deadline_in(ms), "nothing", NULL);
+	loop_set_timer(loop, &timer, clock_ms() + ms);
+	(void)loop_until(loop, &is_over, DEADLINE_NONE, "a while", NULL);
 }

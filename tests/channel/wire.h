@@ -68,7 +68,7 @@ void pair_init(struct pair *p);
 void pair_done(struct pair *p);
 /* Runs the loop until *flag, or fails the test after a while. */
 void run_until(struct loop *loop, const bool *flag);
-/* Runs the loop for about ms milliseconds. */
+/* Runs the loop for about ms milliseconds, at least one round. */
 void run_for(struct loop *loop, int ms);
 
 #endif
