@@ -511,8 +511,13 @@ static int open_cwd(const char *cwd, struct pyro_error *err)
 
 	if (fd < 0 && !cwd && !config.dir)
 		fd = open(path = "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0) {
+		bool is_missing = errno == ENOENT || errno == ENOTDIR;
+
 		(void)err_sys(err, errno, "working directory '%s'", path);
+		if (is_missing)
+			err->code = PYRO_E_NOT_FOUND;
+	}
 	return fd;
 }
 

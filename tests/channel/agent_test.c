@@ -457,6 +457,7 @@ TEST("the working directory is the one given, else the agent's")
 	run = call(agent, "exec", json_pack("{s:s,s:n}", "shell", "pwd", "cwd"));
 	CHECK(strncmp(buf_text(&run->out), test_dir(), strlen(test_dir())) == 0);
 	run = call(agent, "exec", json_pack("{s:s,s:s}", "shell", "pwd", "cwd", "/nowhere"));
+	CHECK_STR(code_of(run), "not_found");
 	CHECK_STR(message_of(run), "working directory '/nowhere': No such file or directory");
 }
 
