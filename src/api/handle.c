@@ -111,25 +111,38 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	p->observer.on_phase(p->observer.ctx, op, detail);
 }
 
+/* dir/relative/name if it can be read, as a real path. dir is cut at its last slash. */
+static char *look_above(char *dir, const char *relative, const char *name)
+{
+	AUTO_FREE char *path = NULL;
+
+	if (strrchr(dir, '/'))
+		*strrchr(dir, '/') = '\0';
+	path = mem_printf("%s/%s/%s", dir, relative, name);
+	return access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
+}
+
 char *handle_program(const char *part, const char *name, struct pyro_error *err)
 {
+	AUTO_FREE char *in_tree = mem_printf("src/%s", part);
+	const char *given = getenv("PYRO_LIBEXEC_DIR");
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	const char *given = getenv("PYRO_LIBEXEC_DIR");
-	char *candidates[4] = {0};
+	AUTO_FREE char *path = mem_printf("%s/%s", given ? given : LIBEXECDIR, name);
 	char *found = NULL;
 
 	self[n > 0 ? n : 0] = '\0';
 	if (strrchr(self, '/'))
 		*strrchr(self, '/') = '\0';
-	candidates[0] = mem_printf("%s/%s", given ? given : LIBEXECDIR, name);
-	candidates[1] = mem_printf("%s/../libexec/pyro/%s", self, name);
-	candidates[2] = mem_printf("%s/../%s/%s", self, part, name);
-	for (size_t i = 0; candidates[i]; i++) {
-		if (!found && access(candidates[i], R_OK) == 0)
-			found = realpath(candidates[i], NULL);
-		free(candidates[i]);
-	}
+	if (given)
+		found = realpath(path, NULL);
+	else if (strlen(self) >= 4 && strcmp(self + strlen(self) - 4, "/bin") == 0)
+		found = look_above(self, "libexec/pyro", name);
+	else /* a program of a build tree, which uses its own even where a pyro is installed */
+		for (int i = 0; i < 3 && !found; i++)
+			found = look_above(self, in_tree, name);
+	if (!found)
+		found = realpath(path, NULL);
 	if (!found) {
 		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "'%s' is not installed", name);
 		(void)err_hint(err, "install pyro again, or set PYRO_LIBEXEC_DIR");

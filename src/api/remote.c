@@ -60,10 +60,21 @@ static struct remote *remote_new(struct pyro *p, int fd, struct pyro_error *err)
 	return r->mux ? r : remote_free(r);
 }
 
+struct remote *remote_over(struct pyro *p, struct mux *mux)
+{
+	struct remote *r = mem_zalloc(1, sizeof(*r));
+
+	r->p = p;
+	r->fd = -1;
+	r->mux = mux;
+	return r;
+}
+
 struct remote *remote_free(struct remote *r)
 {
 	if (r) {
-		(void)mux_free(r->mux);
+		if (r->fd >= 0)
+			(void)mux_free(r->mux);
 		fd_close(&r->fd);
 		free(r);
 	}

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct mux;
 struct pyro;
 struct pyro_error;
 struct remote;
@@ -21,6 +22,8 @@ struct remote *remote_spawn(struct pyro *p, const char *vm_id, int alive_fd,
 			    struct pyro_error *err);
 /* Talks to the supervisor that runs. NULL with err: PYRO_E_BAD_STATE if none does. */
 struct remote *remote_connect(struct pyro *p, const char *vm_id, struct pyro_error *err);
+/* Talks over a mux that somebody else owns, to an agent itself: for the bench. */
+struct remote *remote_over(struct pyro *p, struct mux *mux);
 /* Hangs up. NULL is fine; returns NULL. */
 struct remote *remote_free(struct remote *r);
 
