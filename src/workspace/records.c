@@ -114,7 +114,8 @@ struct records *records_open(const char *state_dir, struct pyro_error *err)
 		return records_close(r);
 	}
 	(void)sqlite3_busy_timeout(r->db, BUSY_TIMEOUT_MS);
-	/* Every call opens and closes the records: the log is merged when it is long, not each time. */
+	/* Every call opens and closes the records: the log is merged when it is long, not each
+	 * time. */
 	(void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	/* Commits survive the death of any process; an OS crash may undo the very last ones. */
 	if (run_sql(r, "PRAGMA synchronous = NORMAL", "set up the records", err) < 0 ||
