@@ -22,31 +22,35 @@
 #define INITRD_MAX (128 << 20)
 #define ID_DIGITS 16
 
-static void pad(struct buf *cpio)
+struct cpio {
+	struct buf data;
+	unsigned n_files;
+};
+
+static void pad(struct cpio *cpio)
 {
-	buf_append(cpio, "\0\0\0", -cpio->len % 4);
+	buf_append(&cpio->data, "\0\0\0", -cpio->data.len % 4);
 }
 
 /* rdev: major and minor number of a device, else 0, 0. */
-static void add(struct buf *cpio, const char *name, unsigned mode, const struct buf *data,
+static void add(struct cpio *cpio, const char *name, unsigned mode, const struct buf *data,
 		const unsigned rdev[2])
 {
 	static const unsigned none[2];
-	static unsigned inode;
 	size_t len = data ? data->len : 0;
 
 	rdev = rdev ? rdev : none;
-	buf_printf(cpio, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", ++inode,
-		   mode, 0U, 0U, 1U, 0U, (unsigned)len, 0U, 0U, rdev[0], rdev[1],
+	buf_printf(&cpio->data, "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+		   ++cpio->n_files, mode, 0U, 0U, 1U, 0U, (unsigned)len, 0U, 0U, rdev[0], rdev[1],
 		   (unsigned)strlen(name) + 1, 0U);
-	buf_append(cpio, name, strlen(name) + 1);
+	buf_append(&cpio->data, name, strlen(name) + 1);
 	pad(cpio);
 	if (len)
-		buf_append(cpio, data->data, len);
+		buf_append(&cpio->data, data->data, len);
 	pad(cpio);
 }
 
-static int add_file(struct buf *cpio, const char *name, unsigned mode, const char *path,
+static int add_file(struct cpio *cpio, const char *name, unsigned mode, const char *path,
 		    struct pyro_error *err)
 {
 	AUTO_BUF struct buf data = BUF_INIT(AGENT_MAX);
@@ -57,7 +61,7 @@ static int add_file(struct buf *cpio, const char *name, unsigned mode, const cha
 	return 0;
 }
 
-static int add_modules(struct buf *cpio, const struct install *install, struct pyro_error *err)
+static int add_modules(struct cpio *cpio, const struct install *install, struct pyro_error *err)
 {
 	const json_t *artifact;
 	size_t i;
@@ -74,7 +78,7 @@ static int add_modules(struct buf *cpio, const struct install *install, struct p
 	return 0;
 }
 
-static int fill(struct buf *cpio, const struct install *install, const char *agent_path,
+static int fill(struct cpio *cpio, const struct install *install, const char *agent_path,
 		struct pyro_error *err)
 {
 	static const unsigned console[2] = {5, 1};
@@ -85,29 +89,39 @@ static int fill(struct buf *cpio, const struct install *install, const char *age
 	add(cpio, "dev", S_IFDIR | 0755, NULL, NULL);
 	add(cpio, "dev/console", S_IFCHR | 0600, NULL, console);
 	add(cpio, "TRAILER!!!", 0, NULL, NULL);
-	return cpio->is_full ? err_set(err, PYRO_E_LIMIT, "the initial RAM disk is too large") : 0;
+	return cpio->data.is_full ? err_set(err, PYRO_E_LIMIT, "the initial RAM disk is too large")
+				  : 0;
 }
 
 /* Writes the archive under the name that its content gives it, then the record about it. */
-static int make(const char *dir, const char *record, const struct install *install,
-		const char *agent_path, struct pyro_error *err)
+static int save(const char *dir, const char *record, const struct buf *cpio,
+		const struct install *install, const char *agent_path, struct pyro_error *err)
 {
-	AUTO_BUF struct buf cpio = BUF_INIT(INITRD_MAX);
 	AUTO_FREE char *name = NULL, *path = NULL;
 	char hex[DIGEST_HEX];
 
-	if (fill(&cpio, install, agent_path, err) < 0)
-		return -1;
-	digest_bytes(cpio.data, cpio.len, hex);
+	digest_bytes(cpio->data, cpio->len, hex);
 	name = mem_printf("%.*s.cpio", ID_DIGITS, hex);
 	path = mem_printf("%s/%s", dir, name);
 	if (dir_make(dir, 0700, err) < 0 ||
-	    file_write_atomic(path, cpio.data, cpio.len, 0644, err) < 0)
+	    file_write_atomic(path, cpio->data, cpio->len, 0644, err) < 0)
 		return -1;
 	return manifest_write(record,
 			      json_pack("{ssss}", "initrd", name, "kernel",
 					manifest_text(&install->kernel, "id")),
 			      (const char *const[]){name, agent_path, NULL}, err);
+}
+
+static int make(const char *dir, const char *record, const struct install *install,
+		const char *agent_path, struct pyro_error *err)
+{
+	struct cpio cpio = {.data = BUF_INIT(INITRD_MAX)};
+	int r = fill(&cpio, install, agent_path, err);
+
+	if (r == 0)
+		r = save(dir, record, &cpio.data, install, agent_path, err);
+	buf_done(&cpio.data);
+	return r;
 }
 
 /* Whether the record is there and still true; then it tells path and digest. */

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define IDLE_MS (10 * 60 * 1000) /* the longest silence of a download or a package's script */
-#define LOG_KEPT (64 * 1024)
+#define PROBE_MS 10000
 #define LOCK_FD_IN_CHILD 3
 #define NO_SPACE_BYTES (16 << 20) /* a disk with less is what made mmdebstrap fail */
 
@@ -61,12 +61,13 @@ static void add_namespace(struct argv *a)
 static int check_namespace(struct pyro_error *err)
 {
 	AUTO_ARGV struct argv a = ARGV_INIT;
+	struct pyro_error why;
 
 	add_namespace(&a);
 	argv_add(&a, "true", NULL);
-	if (proc_check(&a, &(struct proc_options){.deadline = deadline_in(10000)}, err) == 0)
+	if (proc_check(&a, &(struct proc_options){.deadline = deadline_in(PROBE_MS)}, &why) == 0)
 		return 0;
-	(void)err_wrap(err, "make a namespace to build in");
+	(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "no namespace to build in: %s", why.message);
 	if (geteuid() != 0)
 		return err_hint(err, "install 'uidmap' and give this user a range of ids: "
 				     "usermod --add-subuids 100000-165535 "

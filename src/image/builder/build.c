@@ -276,7 +276,7 @@ static int check_space(const struct build *b, struct pyro_error *err)
 	int64_t free_mib = dir_free_bytes(b->root) >> 20;
 	int64_t need_mib = b->entry->need_mib + KERNEL_NEED_MIB;
 
-	if (free_mib >= need_mib)
+	if (free_mib < 0 || free_mib >= need_mib)
 		return 0;
 	return err_set(err, PYRO_E_NO_SPACE,
 		       "'%s' has %lld MiB free, and building '%s' needs %lld MiB", b->root,

@@ -1,5 +1,6 @@
 /*
- * build: makes an environment and its kernel and installs them into the store.
+ * build: makes an environment and its kernel and installs them into the store. In this folder err
+ * is never NULL.
  */
 #ifndef BUILDER_BUILD_H
 #define BUILDER_BUILD_H

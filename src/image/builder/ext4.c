@@ -59,8 +59,8 @@ static int format(const char *path, int64_t size_bytes, const char *label, const
 	char hex[DIGEST_HEX];
 
 	digest_bytes(identity, strlen(identity), hex);
-	argv_add(&a, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "0",
-		 NULL);
+	argv_add(&a, "mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384",
+		 "-m", "0", NULL);
 	argv_add(&a, "-O", FEATURES, "-J", "size=" JOURNAL_MIB, "-L", label, "-U", NULL);
 	argv_addf(&a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16, hex + 20);
 	argv_add(&a, "-E", NULL);
