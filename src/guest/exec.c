@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -32,10 +31,8 @@
 #define REPORT_MAX (16 * 1024)
 #define PIPE_MAX (1024 * 1024) /* read at the most when the first process has ended */
 #define GRACE_MS 5000
-#define TIMEOUT_MAX_MS (7LL * 24 * 3600 * 1000)
 #define EXIT_TIMED_OUT 124
-#define EXIT_NOT_EXECUTABLE 126
-#define EXIT_NOT_FOUND 127
+#define EXIT_NOT_STARTED 126
 
 struct output {
 	struct loop_fd src; /* fd -1: closed */
@@ -65,11 +62,6 @@ struct child {
 	int cwd_fd; /* -1: stay */
 	int (*run)(const void *arg);
 	const void *arg;
-};
-
-struct command {
-	char **argv;
-	char **env;
 };
 
 static struct exec_config config;
@@ -324,28 +316,11 @@ static int run_child(const void *arg)
 
 	for (int i = 0; i < 3; i++)
 		if (dup2(child->fds[i], i) < 0)
-			return EXIT_NOT_EXECUTABLE;
+			return EXIT_NOT_STARTED;
 	if (child->cwd_fd >= 0 && fchdir(child->cwd_fd) < 0)
-		return EXIT_NOT_EXECUTABLE;
+		return EXIT_NOT_STARTED;
 	(void)close_range(3, ~0U, 0);
 	return child->run(child->arg);
-}
-
-/* In the child, with its streams in place. */
-static int run_command(const void *arg)
-{
-	const struct command *command = arg;
-	const char *name = command->argv[0];
-	int failure;
-
-	environ = command->env;
-	(void)execvp(name, command->argv);
-	failure = errno;
-	if (failure == ENOENT && !strchr(name, '/'))
-		(void)dprintf(STDERR_FILENO, "pyro: '%s': command not found\n", name);
-	else
-		(void)dprintf(STDERR_FILENO, "pyro: '%s': %s\n", name, strerror(failure));
-	return failure == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
 /* A pipe whose end `ours` (0 or 1) does not block. */
@@ -431,138 +406,17 @@ struct exec *exec_function(struct mux_call *call, int (*run)(const void *path), 
 	return begin(call, &child, true, true, err);
 }
 
-/*
- * Commands.
- */
-
-/* What a command finds in its environment, as in a good CI; on a host, the user's own values. */
-static char **make_env(const json_t *given)
-{
-	static const char *const base[][2] = {
-		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-		{"HOME", "/root"},
-		{"USER", "root"},
-		{"LOGNAME", "root"},
-		{"SHELL", "/bin/sh"},
-		{"LANG", "C.UTF-8"},
-	};
-	char **env = mem_zalloc(ARRAY_SIZE(base) + json_object_size(given) + 2, sizeof(*env));
-	const char *name;
-	json_t *value;
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(base); i++) {
-		const char *own = config.is_guest ? NULL : getenv(base[i][0]);
-
-		if (!json_object_get(given, base[i][0]))
-			env[n++] = mem_printf("%s=%s", base[i][0], own ? own : base[i][1]);
-	}
-	if (!json_object_get(given, "TERM"))
-		env[n++] = mem_strdup("TERM=dumb");
-	/* jansson's macro wants a pointer that is not const and changes nothing. */
-	json_object_foreach((json_t *)(uintptr_t)given, name, value) env[n++] =
-		mem_printf("%s=%s", name, json_string_value(value));
-	return env;
-}
-
-static int check_env(json_t *env, struct pyro_error *err)
-{
-	const char *name;
-	json_t *value;
-
-	if (env && !json_is_object(env))
-		return err_set(err, PYRO_E_INVALID, "env is not an object");
-	json_object_foreach(env, name, value)
-	{
-		if (!*name || strchr(name, '='))
-			return err_set(err, PYRO_E_INVALID, "env has a bad name '%s'", name);
-		if (!json_is_string(value))
-			return err_set(err, PYRO_E_INVALID, "env '%s' is not a string", name);
-	}
-	return 0;
-}
-
-/* The strings are borrowed from the JSON; the vector is the caller's. NULL with err. */
-static char **make_argv(const json_t *list, const char *shell, struct pyro_error *err)
-{
-	size_t n = json_array_size(list);
-	char **argv = mem_zalloc(n + 4, sizeof(*argv));
-
-	if (shell) {
-		argv[0] = (char *)(uintptr_t) "/bin/sh";
-		argv[1] = (char *)(uintptr_t) "-c";
-		argv[2] = (char *)(uintptr_t)shell;
-	}
-	for (size_t i = 0; i < n && !shell; i++) {
-		argv[i] = (char *)(uintptr_t)json_string_value(json_array_get(list, i));
-		if (!argv[i]) {
-			free(argv);
-			(void)err_set(err, PYRO_E_INVALID, "argv[%zu] is not a string", i);
-			return NULL;
-		}
-	}
-	return argv;
-}
-
-static int open_cwd(const char *cwd, struct pyro_error *err)
-{
-	const char *path = cwd ? cwd : config.dir ? config.dir : "/root";
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 && !cwd && !config.dir)
-		fd = open(path = "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0) {
-		bool is_missing = errno == ENOENT || errno == ENOTDIR;
-
-		(void)err_sys(err, errno, "working directory '%s'", path);
-		if (is_missing)
-			err->code = PYRO_E_NOT_FOUND;
-	}
-	return fd;
-}
-
 struct exec *exec_command(struct mux_call *call, json_t *args, struct pyro_error *err)
 {
-	json_t *list = NULL, *cwd = NULL, *env = NULL;
-	const char *shell = NULL;
-	AUTO_FREE char **argv = NULL;
-	AUTO_STRV char **envp = NULL;
-	AUTO_FD int cwd_fd = -1;
-	json_int_t timeout_ms = 0;
-	int has_input = 0;
-	json_error_t error;
+	AUTO_COMMAND struct command command = COMMAND_INIT;
+	struct child child = {.run = command_run, .arg = &command};
 	struct exec *exec;
 
-	if (json_unpack_ex(args, &error, 0, "{s?o s?s s?o s?o s?b s?I !}", "argv", &list, "shell",
-			   &shell, "cwd", &cwd, "env", &env, "stdin", &has_input, "timeout_ms",
-			   &timeout_ms) < 0) {
-		(void)err_set(err, PYRO_E_INVALID, "exec: %s", error.text);
+	if (command_parse(&command, &config.command, args, err) < 0)
 		return NULL;
-	}
-	if (!shell == !list || (list && !json_array_size(list))) {
-		(void)err_set(err, PYRO_E_INVALID,
-			      "exec: either argv or shell must say what to run");
-		return NULL;
-	}
-	if (timeout_ms < 0 || timeout_ms > TIMEOUT_MAX_MS) {
-		(void)err_set(err, PYRO_E_INVALID, "exec: timeout_ms is not in 0..%lld",
-			      TIMEOUT_MAX_MS);
-		return NULL;
-	}
-	if (cwd && !json_is_string(cwd) && !json_is_null(cwd)) {
-		(void)err_set(err, PYRO_E_INVALID, "exec: cwd is not a string");
-		return NULL;
-	}
-	if (check_env(env, err) < 0 || !(argv = make_argv(list, shell, err)) ||
-	    (cwd_fd = open_cwd(json_string_value(cwd), err)) < 0)
-		return NULL;
-	envp = make_env(env);
-	exec = begin(call,
-		     &(struct child){.cwd_fd = cwd_fd,
-				     .run = run_command,
-				     .arg = &(struct command){argv, envp}},
-		     has_input, false, err);
-	if (exec && timeout_ms)
-		loop_set_timer(config.loop, &exec->timer, deadline_in(timeout_ms));
+	child.cwd_fd = command.cwd_fd;
+	exec = begin(call, &child, command.has_input, false, err);
+	if (exec && command.timeout_ms)
+		loop_set_timer(config.loop, &exec->timer, deadline_in(command.timeout_ms));
 	return exec;
 }

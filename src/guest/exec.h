@@ -14,6 +14,7 @@
 #define GUEST_EXEC_H
 
 #include "channel/mux.h"
+#include "guest/command.h"
 
 #include <jansson.h>
 
@@ -25,11 +26,10 @@ struct pyro_error;
 
 struct exec_config {
 	struct loop *loop;
-	bool is_guest;
-	const char *dir; /* working directory where a command names none; NULL: /root, else / */
+	struct command_config command;
 };
 
-/* Borrowed for ever. */
+/* Once; what the configuration points to stays the caller's, for ever. */
 void exec_init(const struct exec_config *config);
 
 /* The command that {"argv" | "shell", "cwd", "env", "stdin", "timeout_ms"} describes. */

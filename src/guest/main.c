@@ -81,7 +81,7 @@ static int run_guest(struct loop *loop, struct pyro_error *err)
 {
 	if (boot_early(err) < 0 || tree_init(loop, true, err) < 0)
 		return -1;
-	exec_init(&(struct exec_config){.loop = loop, .is_guest = true});
+	exec_init(&(struct exec_config){.loop = loop, .command.is_guest = true});
 	calls_init(true);
 	for (;;) {
 		AUTO_FD int fd = boot_open_port(err);
@@ -106,7 +106,7 @@ static int run_host(struct loop *loop, int fd, const char *dir, struct pyro_erro
 	}
 	if (tree_init(loop, false, err) < 0)
 		return -1;
-	exec_init(&(struct exec_config){.loop = loop, .dir = dir});
+	exec_init(&(struct exec_config){.loop = loop, .command.dir = dir});
 	calls_init(false);
 	return serve(loop, fd, err);
 }

@@ -82,8 +82,7 @@ static long long processes_max(void)
 	return threads_max / 4 * 3 < PROCESSES_MAX ? threads_max / 4 * 3 : PROCESSES_MAX;
 }
 
-/* Of what is free before anything was started: what the kernel already took nobody can give back.
- */
+/* Of what is free before anything was started: the rest is the kernel's for good. */
 static long long memory_max(void)
 {
 	struct sysinfo info = {0};

@@ -1,0 +1,43 @@
+/*
+ * command: what an exec call asks to be run, checked and ready for execve.
+ */
+#ifndef GUEST_COMMAND_H
+#define GUEST_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pyro_error;
+
+struct command_config {
+	bool is_guest;
+	const char *dir; /* where a command runs that names no place; NULL: /root, else / */
+};
+
+struct command {
+	char **argv; /* the strings are borrowed from the arguments */
+	char **env;
+	int cwd_fd;
+	bool has_input;
+	int64_t timeout_ms; /* 0: none */
+};
+
+#define COMMAND_INIT         \
+	{                    \
+		.cwd_fd = -1 \
+	}
+#define AUTO_COMMAND __attribute__((cleanup(command_done)))
+
+/* Fills *command, which is COMMAND_INIT before, from the arguments of the call. */
+int command_parse(struct command *command, const struct command_config *config, json_t *args,
+		  struct pyro_error *err);
+void command_done(struct command *command);
+
+/*
+ * In the child, with streams and working directory in place: becomes the command. Where that fails,
+ * says so on standard error as a shell would, and returns 127 or 126.
+ */
+int command_run(const void *command);
+
+#endif
