@@ -425,6 +425,7 @@ static void set_up(struct bench *b)
 	b->template = (struct template){
 		.ram_path = mem_printf("%s/ram", b->dir),
 		.state_path = mem_strdup(found.state_path),
+		.disk_path = mem_strdup(found.disk_path),
 	};
 	if (file_copy(found.ram_path, b->template.ram_path, 0600, &err) < 0)
 		die("copy the template", &err);

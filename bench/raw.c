@@ -72,7 +72,8 @@ static struct raw launch(struct loop *loop, const struct raw_source *src, enum q
 	int q[2], a[2], c[2];
 
 	(void)unlink(raw.disk);
-	if (file_copy(src->spec->blank_path, raw.disk, 0600, &err) < 0)
+	if (file_copy(purpose == QEMU_RESTORE ? src->template->disk_path : src->spec->blank_path,
+		      raw.disk, 0600, &err) < 0)
 		die("copy the disk", &err);
 	arguments(src, purpose, raw.disk, &argv);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, q) < 0 ||

@@ -112,11 +112,8 @@ static struct vm_spec spec_of(const struct supervisor *s)
 	};
 }
 
-/*
- * The disk of a VM that never ran is a copy of the environment's blank one. Beside it stands which
- * root it lies over: over another one it would be garbage.
- */
-static int ensure_disk(struct supervisor *s, struct vm_spec *spec, struct pyro_error *err)
+/* Beside the disk stands which root it lies over: over another one it would be garbage. */
+static int check_disk(struct supervisor *s, struct vm_spec *spec, struct pyro_error *err)
 {
 	AUTO_FREE char *base_path = mem_printf("%s/base", s->dir);
 	AUTO_BUF struct buf base = BUF_INIT(256);
@@ -132,9 +129,7 @@ static int ensure_disk(struct supervisor *s, struct vm_spec *spec, struct pyro_e
 		return err_hint(err, "create a new VM");
 	}
 	spec->is_fresh = true;
-	if (file_write_atomic(base_path, spec->root_id, strlen(spec->root_id), 0600, err) < 0)
-		return -1;
-	return file_copy(spec->blank_path, spec->disk_path, 0600, err);
+	return file_write_atomic(base_path, spec->root_id, strlen(spec->root_id), 0600, err);
 }
 
 /* Errors that mean that no guest runs here, not that this one had bad luck. */
@@ -147,7 +142,7 @@ static bool is_no_guest(const struct pyro_error *error)
 static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct vm_hooks *hooks,
 		       struct pyro_error *err)
 {
-	if (ensure_disk(s, spec, err) < 0)
+	if (check_disk(s, spec, err) < 0)
 		return -1;
 	s->vm = engine_qemu.start(s->loop, spec, hooks, err);
 	return s->vm ? 0 : -1;

@@ -42,7 +42,7 @@ struct vm_spec {
 	const char *blank_path; /* an empty qcow2 disk */
 	const char *shim_path;  /* the object that QEMU_RESTORE preloads (ram_shim.c) */
 	const char *disk_path;  /* qcow2 with what differs from the root */
-	bool is_fresh;          /* the disk is still blank */
+	bool is_fresh;          /* there is no disk yet: engine_qemu makes it */
 };
 
 struct vm_hooks {

@@ -4,6 +4,7 @@
  */
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "vm/boot.h"
 #include "vm/jail.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ENTROPY_BYTES 64
 #define MACHINE_ID_BYTES 16
@@ -52,6 +54,24 @@ static int mount_root(struct vm *vm, struct pyro_error *err)
 	return vm_call(vm, "mount", json_pack("{s:b}", "read_only", 0), boot_deadline(vm), err);
 }
 
+/* A new machine's disk is a copy; what an earlier try left of it goes. */
+static int make_disk(const struct vm *vm, const char *from, struct pyro_error *err)
+{
+	(void)unlink(vm->spec.disk_path);
+	return file_copy(from, vm->spec.disk_path, 0600, err);
+}
+
+static int restore_from(struct vm *vm, const struct template *t, struct pyro_error *err)
+{
+	bool is_fresh = vm->spec.is_fresh;
+
+	if (is_fresh && make_disk(vm, t->disk_path, err) < 0)
+		return -1;
+	if (boot_restored(vm, t, err) < 0 || (!is_fresh && mount_root(vm, err) < 0))
+		return -1;
+	return give_identity(vm, err);
+}
+
 static int restore(struct vm *vm, struct pyro_error *err)
 {
 	enum template_kind kind = vm->spec.is_fresh ? TEMPLATE_ROOTED : TEMPLATE_BARE;
@@ -60,11 +80,7 @@ static int restore(struct vm *vm, struct pyro_error *err)
 
 	if (template_ensure(vm->loop, &vm->spec, kind, &vm->hooks, &t, err) < 0)
 		return -1;
-	result = boot_restored(vm, &t, err);
-	if (result == 0 && kind == TEMPLATE_BARE)
-		result = mount_root(vm, err);
-	if (result == 0)
-		result = give_identity(vm, err);
+	result = restore_from(vm, &t, err);
 	if (result < 0 && !loop_is_stopped(vm->loop))
 		template_discard(&t);
 	template_done(&t);
@@ -74,6 +90,8 @@ static int restore(struct vm *vm, struct pyro_error *err)
 static int boot(struct vm *vm, struct pyro_error *err)
 {
 	vm_phase(&vm->hooks, "boot", vm->spec.accel == VM_ACCEL_KVM ? "accel=kvm" : "accel=tcg");
+	if (vm->spec.is_fresh && make_disk(vm, vm->spec.blank_path, err) < 0)
+		return -1;
 	if (boot_cold(vm, QEMU_BOOT, NULL, err) < 0 || mount_root(vm, err) < 0)
 		return -1;
 	return give_identity(vm, err);

@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FORMAT "pyro template 1"
+#define FORMAT "pyro template 2"
 #define UNUSED_SECONDS (7 * 24 * 3600)
 #define KEPT 8 /* templates of about 100 MB each */
 #define NAME_HEX 32
@@ -35,6 +35,7 @@ static const char *const warm_commands[] = {
 	"bash -c 'exit 0'",
 	"git --version",
 	"python3 -c pass",
+	"sync",
 };
 
 /* A file whose content matters, named by what changes when a package is upgraded. */
@@ -87,6 +88,7 @@ static struct template template_at(const char *dir)
 		.dir = mem_strdup(dir),
 		.ram_path = mem_printf("%s/ram", dir),
 		.state_path = mem_printf("%s/state", dir),
+		.disk_path = mem_printf("%s/disk", dir),
 	};
 }
 
@@ -95,6 +97,7 @@ void template_done(struct template *t)
 	free(t->dir);
 	free(t->ram_path);
 	free(t->state_path);
+	free(t->disk_path);
 	*t = (struct template){0};
 }
 
@@ -137,7 +140,7 @@ static int save(struct vm *vm, enum template_kind kind, const struct template *t
 	int64_t deadline = boot_deadline(vm);
 
 	if (kind == TEMPLATE_ROOTED &&
-	    (vm_call(vm, "mount", json_pack("{s:b}", "read_only", 1), deadline, err) < 0 ||
+	    (vm_call(vm, "mount", json_pack("{s:b}", "read_only", 0), deadline, err) < 0 ||
 	     warm_up(vm, err) < 0))
 		return -1;
 	qmp_expect_port_open(vm->qmp);
@@ -147,8 +150,9 @@ static int save(struct vm *vm, enum template_kind kind, const struct template *t
 		return -1;
 	/* Ours again, and nobody's to change. */
 	if (chown(t->ram_path, geteuid(), getegid()) < 0 || chmod(t->ram_path, 0444) < 0 ||
+	    chown(t->disk_path, geteuid(), getegid()) < 0 || chmod(t->disk_path, 0444) < 0 ||
 	    chmod(t->state_path, 0444) < 0)
-		return err_sys(err, errno, "protect '%s'", t->ram_path);
+		return err_sys(err, errno, "protect '%s'", t->dir);
 	return 0;
 }
 
@@ -157,10 +161,18 @@ static int verify(struct loop *loop, const struct vm_spec *spec, const struct te
 		  struct pyro_error *err)
 {
 	static const struct vm_hooks none = {0};
-	struct vm *vm = vm_new(loop, &engine_qemu, spec, &none);
-	int result = boot_restored(vm, t, err);
+	AUTO_FREE char *disk = mem_printf("%s/disk.tried", t->dir);
+	struct vm_spec with = *spec;
+	struct vm *vm;
+	int result;
 
+	with.disk_path = disk;
+	if (file_copy(t->disk_path, disk, 0600, err) < 0)
+		return -1;
+	vm = vm_new(loop, &engine_qemu, &with, &none);
+	result = boot_restored(vm, t, err);
 	(void)vm_free(vm);
+	(void)unlink(disk);
 	return result < 0 ? err_wrap(err, "verify the template") : 0;
 }
 
@@ -168,13 +180,13 @@ static int make_at(struct loop *loop, const struct vm_spec *spec, enum template_
 		   const struct template *t, struct pyro_error *err)
 {
 	static const struct vm_hooks none = {0};
-	AUTO_FREE char *disk = mem_printf("%s/disk", t->dir);
 	struct vm_spec with = *spec;
 	struct vm *vm;
 	int result;
 
-	with.disk_path = disk;
-	if (dir_make(t->dir, 0700, err) < 0 || file_copy(spec->blank_path, disk, 0600, err) < 0 ||
+	with.disk_path = t->disk_path;
+	if (dir_make(t->dir, 0700, err) < 0 ||
+	    file_copy(spec->blank_path, t->disk_path, 0600, err) < 0 ||
 	    make_ram_file(spec, t->ram_path, err) < 0)
 		return -1;
 	vm = vm_new(loop, &engine_qemu, &with, &none);
@@ -182,11 +194,7 @@ static int make_at(struct loop *loop, const struct vm_spec *spec, enum template_
 	if (result == 0)
 		result = save(vm, kind, t, err);
 	(void)vm_free(vm);
-	if (result == 0)
-		result = verify(loop, &with, t, err);
-	if (result == 0 && unlink(disk) < 0)
-		result = err_sys(err, errno, "remove '%s'", disk);
-	return result;
+	return result < 0 ? -1 : verify(loop, spec, t, err);
 }
 
 /* Removes all but the most recently used templates; builds that died have no lock and go too. */

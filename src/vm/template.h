@@ -2,13 +2,14 @@
  * template: a machine that was booted once and saved, to be restored any number of times.
  *
  * Its memory is a file that every restored machine maps privately; the rest of its state is small.
- * There are two kinds. A rooted template has the environment's root mounted read-only and its
- * programs in the page cache: right for a disk that is still blank, and the fastest. A bare one
- * waits before anything is mounted: right for any disk.
+ * There are two kinds. A rooted template has the environment's root mounted and its programs in
+ * the page cache, and comes with the disk as it was at that moment, of which every machine gets a
+ * copy: the fastest way to a new machine. A bare one waits before anything is mounted: right for a
+ * disk that has a life of its own.
  *
  * A template fits only the very same QEMU, firmware, kernel, agent, arguments and clock, and is
  * named by a digest of all of these, so one that does not fit is never found. They are kept in
- * <cache_dir>/templates/<name>/{ram,state}, the most recently used few.
+ * <cache_dir>/templates/<name>/{ram,state,disk}, the most recently used few.
  */
 #ifndef VM_TEMPLATE_H
 #define VM_TEMPLATE_H
@@ -25,6 +26,7 @@ struct template
 	char *dir;
 	char *ram_path;
 	char *state_path;
+	char *disk_path; /* of a rooted one */
 };
 
 /*

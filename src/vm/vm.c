@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/proc.h"
 #include "channel/call.h"
 #include "channel/mux.h"
@@ -60,6 +61,7 @@ int vm_greet(struct vm *vm, int64_t deadline, struct pyro_error *err)
 		return -1;
 	hello = call_wait(vm->loop, vm->agent, "hello",
 			  json_pack("{s:i}", "version", PROTOCOL_VERSION), deadline, err);
+	log_debug("agent: hello: %s", hello ? "done" : "failed");
 	json_decref(hello);
 	return hello ? 0 : err_wrap(err, "greet the guest agent");
 }
@@ -74,6 +76,7 @@ int vm_call(struct vm *vm, const char *name, json_t *args, int64_t deadline, str
 {
 	json_t *result = call_wait(vm->loop, vm->agent, name, args, deadline, err);
 
+	log_debug("agent: %s: %s", name, result ? "done" : "failed");
 	json_decref(result);
 	return result ? 0 : -1;
 }
