@@ -254,10 +254,11 @@ TEST("a flipped byte, a cut file and a missing file break an install, and the re
 
 TEST("a broken kernel breaks the install that names it, and installing it again mends it")
 {
-	AUTO_FREE char *root = cache_root(), *dir = install_one(root);
+	AUTO_FREE char *root = cache_root();
 	AUTO_FREE char *kernel = mem_printf("%s/kernels/k1", root);
 	struct pyro_error err;
 
+	free(install_one(root));
 	flip_byte(kernel, "modules/a.ko");
 	CHECK_INT(open_code(&err), PYRO_E_ENVIRONMENT_BROKEN);
 	CHECK(strstr(err.message, "modules/a.ko"));
@@ -311,10 +312,11 @@ TEST("touched files are read again once, and trusted again after that")
 
 TEST("the initial RAM disk follows the agent, and a missing agent is named")
 {
-	AUTO_FREE char *root = cache_root(), *dir = install_one(root), *agent = make_agent("one");
+	AUTO_FREE char *root = cache_root(), *agent = make_agent("one");
 	AUTO_IMAGE struct image one = IMAGE_INIT, two = IMAGE_INIT, again = IMAGE_INIT;
 	struct pyro_error err;
 
+	free(install_one(root));
 	CHECK_OK(image_open("debian:12", agent, &one, &err), err);
 	put(test_dir(), "agent", "two");
 	CHECK_OK(image_open("debian:12", agent, &two, &err), err);
@@ -331,11 +333,12 @@ TEST("the initial RAM disk follows the agent, and a missing agent is named")
 
 TEST("a damaged initial RAM disk is made again")
 {
-	AUTO_FREE char *root = cache_root(), *dir = install_one(root), *agent = make_agent("one");
+	AUTO_FREE char *root = cache_root(), *agent = make_agent("one");
 	AUTO_IMAGE struct image one = IMAGE_INIT, two = IMAGE_INIT;
 	char hex[DIGEST_HEX];
 	struct pyro_error err;
 
+	free(install_one(root));
 	CHECK_OK(image_open("debian:12", agent, &one, &err), err);
 	CHECK(truncate(one.initrd_path, 3) == 0);
 	CHECK_OK(image_open("debian:12", agent, &two, &err), err);
@@ -462,11 +465,12 @@ TEST("prune is refused as busy while something is being built")
 
 TEST("readers never see a half state while installs replace each other")
 {
-	AUTO_FREE char *root = cache_root(), *dir = install_one(root), *agent = make_agent("a");
+	AUTO_FREE char *root = cache_root(), *agent = make_agent("a");
 	AUTO_FREE char *version = mem_strdup(catalog_find("debian:12", NULL)->version);
 	int status;
 	pid_t pid = fork();
 
+	free(install_one(root));
 	if (pid == 0) {
 		for (int i = 0; i < 40; i++)
 			free(install_image(root, "debian:12", version, "k1", i % 2 ? "a" : "b"));
@@ -492,10 +496,11 @@ static void count_phase(void *ctx, const char *phase)
 
 TEST("a pull keeps an intact install without starting the builder")
 {
-	AUTO_FREE char *root = cache_root(), *dir = install_one(root);
+	AUTO_FREE char *root = cache_root();
 	const struct pull_hooks hooks = {.on_phase = count_phase, .cancel_fd = -1};
 	struct pyro_error err;
 
+	free(install_one(root));
 	CHECK_OK(image_pull("debian:12", "/nowhere/pyro-image", &hooks, &err), err);
 	CHECK_INT(phases, 0);
 	CHECK(image_pull("debian:12-base", "/nowhere/pyro-image", &hooks, &err) < 0);
@@ -504,10 +509,10 @@ TEST("a pull keeps an intact install without starting the builder")
 
 TEST("a builder that dies without a word is a failed pull")
 {
-	AUTO_FREE char *root = cache_root();
 	const struct pull_hooks hooks = {.cancel_fd = -1};
 	struct pyro_error err;
 
+	free(cache_root()); /* its settings are what matters */
 	CHECK(image_pull("debian:12", "false", &hooks, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_PULL_FAILED);
 }
