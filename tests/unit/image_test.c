@@ -468,9 +468,10 @@ TEST("readers never see a half state while installs replace each other")
 	AUTO_FREE char *root = cache_root(), *agent = make_agent("a");
 	AUTO_FREE char *version = mem_strdup(catalog_find("debian:12", NULL)->version);
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
 	free(install_one(root));
+	pid = fork();
 	if (pid == 0) {
 		for (int i = 0; i < 40; i++)
 			free(install_image(root, "debian:12", version, "k1", i % 2 ? "a" : "b"));
