@@ -201,11 +201,15 @@ static char *normalise(const char *path, struct pyro_error *err)
 	return TAKE_PTR(clean);
 }
 
-/* The directory that path (normalised, cut at its last slash here) lies in, and the last name. */
-static int find_parent(struct ext4 *fs, char *path, ext2_ino_t *ret_dir, const char **ret_name,
-		       struct pyro_error *err)
+/*
+ * The directory that path (normalised, cut at its last slash here) lies in, and the last name.
+ * given is the path as errors name it.
+ */
+static int find_parent(struct ext4 *fs, char *path, const char *given, ext2_ino_t *ret_dir,
+		       const char **ret_name, struct pyro_error *err)
 {
 	char *slash = strrchr(path, '/'), *rest = path, *part;
+	AUTO_FREE char *whole = NULL;
 	ext2_ino_t dir = EXT2_ROOT_INO;
 
 	*ret_dir = dir;
@@ -219,9 +223,9 @@ static int find_parent(struct ext4 *fs, char *path, ext2_ino_t *ret_dir, const c
 	}
 	free(fs->parent_path);
 	fs->parent_path = NULL;
-	AUTO_FREE char *whole = mem_strdup(path);
+	whole = mem_strdup(path);
 	while ((part = strsep(&rest, "/")))
-		if (enter(fs, &dir, part, whole, err) < 0)
+		if (enter(fs, &dir, part, given, err) < 0)
 			return -1;
 	fs->parent_path = TAKE_PTR(whole);
 	fs->parent = *ret_dir = dir;
@@ -412,7 +416,7 @@ int ext4_add(struct ext4 *fs, const struct ext4_entry *e, struct pyro_error *err
 		return refuse(err, e->path, "is of a kind that cannot be");
 	if (S_ISLNK(e->mode) && (!*e->target || strlen(e->target) >= BLOCK_SIZE))
 		return refuse(err, e->path, "is a symbolic link to an impossible target");
-	if (*path && (find_parent(fs, path, &dir, &name, err) < 0 ||
+	if (*path && (find_parent(fs, path, e->path, &dir, &name, err) < 0 ||
 		      clear_name(fs, dir, name, S_ISDIR(e->mode), &ino, e->path, err) < 0))
 		return -1;
 	code = make_entry(fs, dir, name, e, &ino);
@@ -471,7 +475,7 @@ int ext4_link(struct ext4 *fs, const char *path, const char *existing, struct py
 	const char *name;
 	errcode_t code;
 
-	if (!from || find_parent(fs, from, &dir, &name, err) < 0)
+	if (!from || find_parent(fs, from, existing, &dir, &name, err) < 0)
 		return -1;
 	code = ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, &ino);
 	if (!code)
@@ -484,7 +488,7 @@ int ext4_link(struct ext4 *fs, const char *path, const char *existing, struct py
 	code = ext2fs_write_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
 	if (code)
 		return ext4_error(fs, err, code, path);
-	if (find_parent(fs, clean, &dir, &name, err) < 0 ||
+	if (find_parent(fs, clean, path, &dir, &name, err) < 0 ||
 	    clear_name(fs, dir, name, false, &is_dir, path, err) < 0)
 		return -1;
 	code = add_name(fs, dir, name, ino, entry_type(inode.i_mode));

@@ -56,7 +56,7 @@ static uint32_t le32_at(const uint8_t *p)
 	return le32toh(n);
 }
 
-/* Decompresses to fd until `size` bytes came out; what the payload has behind them is no matter. */
+/* Decompresses to fd until `size` bytes came out. */
 static int decompress(const void *payload, size_t len, uint32_t size, int fd,
 		      struct pyro_error *err)
 {
@@ -89,7 +89,8 @@ static int decompress(const void *payload, size_t len, uint32_t size, int fd,
 
 /*
  * The header says where the payload lies, counted from the protected-mode code behind the setup
- * sectors; the payload's last four bytes are the size of what is in it.
+ * sectors; the payload's last four bytes are the size of what is in it. Those of gzip's are its
+ * own, behind any other format they are the kernel's and mean nothing to a decompressor.
  */
 int kernel_unpack(const void *bzimage, size_t len, const char *path, struct pyro_error *err)
 {
@@ -111,6 +112,8 @@ int kernel_unpack(const void *bzimage, size_t len, const char *path, struct pyro
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return err_sys(err, errno, "create '%s'", path);
+	if (p[start] != 0x1f || p[start + 1] != 0x8b)
+		payload_len -= 4;
 	return decompress(p + start, payload_len, size, fd, err) < 0
 		       ? err_wrap(err, "unpack the kernel to '%s'", path)
 		       : 0;
