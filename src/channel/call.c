@@ -46,7 +46,7 @@ static const struct mux_call_ops waiter_ops = {
 
 static struct mux_call *start(struct mux *mux, const char *name, json_t *args, struct waiter *w)
 {
-	AUTO_FREE char *text = json_dumps(args, JSON_COMPACT);
+	AUTO_FREE char *text = args ? json_dumps(args, JSON_COMPACT) : mem_strdup("{}");
 
 	json_decref(args);
 	return text ? mux_start(mux, name, text, &waiter_ops, w) : NULL;

@@ -12,10 +12,10 @@ struct mux;
 struct pyro_error;
 
 /*
- * Calls `name` with `args` (a reference that this takes) and waits for the result. Returns the
- * result object, owned by the caller, or NULL with err: the server's own error, PYRO_E_TIMEOUT,
- * PYRO_E_CANCELLED, PYRO_E_VM_DIED, or PYRO_E_PROTOCOL for nonsense. What the call streams is
- * dropped. The call is cancelled where it did not end.
+ * Calls `name` with `args` (a reference that this takes; NULL: {}) and waits for the result.
+ * Returns the result object, owned by the caller, or NULL with err: the server's own error,
+ * PYRO_E_TIMEOUT, PYRO_E_CANCELLED, PYRO_E_VM_DIED, or PYRO_E_PROTOCOL for nonsense. What the call
+ * streams is dropped. The call is cancelled where it did not end.
  */
 json_t *call_wait(struct loop *loop, struct mux *mux, const char *name, json_t *args,
 		  int64_t deadline, struct pyro_error *err);

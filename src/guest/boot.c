@@ -31,8 +31,6 @@
 #define FILES_SOFT 65536
 #define FILES_HARD 524288
 
-static bool is_root_read_only;
-
 static int mount_dir(const char *type, const char *path, unsigned long flags, const char *data,
 		     struct pyro_error *err)
 {
@@ -228,43 +226,26 @@ static int switch_root(struct pyro_error *err)
 	return 0;
 }
 
-static unsigned long root_flags(bool is_read_only)
-{
-	return MS_NOATIME | (is_read_only ? MS_RDONLY : 0);
-}
-
-/* Filling in inode tables is work that a short-lived machine never profits from. */
-static const char *root_options(bool is_read_only)
-{
-	return is_read_only ? NULL : "noinit_itable";
-}
-
-int boot_mount_root(bool is_read_only, struct pyro_error *err)
+int boot_mount_root(struct pyro_error *err)
 {
 	if (flush_disk(err) < 0)
 		return -1;
 	if (mkdir(NEW_ROOT, 0755) < 0 && errno != EEXIST)
 		return err_sys(err, errno, "create directory '%s'", NEW_ROOT);
-	if (mount(DISK, NEW_ROOT, "ext4", root_flags(is_read_only), root_options(is_read_only)) < 0)
+	/* noinit_itable: filling in inode tables is work that a short life never profits from. */
+	if (mount(DISK, NEW_ROOT, "ext4", MS_NOATIME, "noinit_itable") < 0)
 		return err_sys(err, errno, "mount '%s'", DISK);
 	if (make_mount_points(err) < 0) {
 		(void)umount2(NEW_ROOT, MNT_DETACH);
 		return -1;
 	}
-	is_root_read_only = is_read_only;
 	return switch_root(err);
 }
 
-int boot_remount_root(bool is_read_only, struct pyro_error *err)
+int boot_flush_root(struct pyro_error *err)
 {
-	if (is_root_read_only == is_read_only)
-		return 0;
-	if (is_read_only)
-		sync();
-	if (mount(NULL, "/", NULL, MS_REMOUNT | root_flags(is_read_only),
-		  root_options(is_read_only)) < 0)
-		return err_sys(err, errno, "make the root file system %s",
-			       is_read_only ? "read-only" : "writable");
-	is_root_read_only = is_read_only;
+	sync();
+	if (mount(NULL, "/", NULL, MS_REMOUNT | MS_NOATIME | MS_RDONLY, NULL) < 0)
+		return err_sys(err, errno, "make the root file system read-only");
 	return 0;
 }

@@ -21,10 +21,10 @@ int boot_early(struct pyro_error *err);
  */
 int boot_open_port(struct pyro_error *err);
 
-/* /dev/vda becomes the root. The first write to it is after boot_mount_root(false). */
-int boot_mount_root(bool is_read_only, struct pyro_error *err);
+/* /dev/vda becomes the root. */
+int boot_mount_root(struct pyro_error *err);
 
-/* The root becomes writable, or is flushed and becomes read-only. No change is fine. */
-int boot_remount_root(bool is_read_only, struct pyro_error *err);
+/* The root is flushed and becomes read-only: from here on the disk is whole. */
+int boot_flush_root(struct pyro_error *err);
 
 #endif

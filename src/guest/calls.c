@@ -81,13 +81,11 @@ static int call_hello(struct request *request, json_t *args, json_t **ret, struc
 
 static int call_mount(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
-	int is_read_only;
-
-	if (unpack(request, args, err, "{s:b}", "read_only", &is_read_only) < 0)
+	if (unpack(request, args, err, "{}") < 0)
 		return -1;
 	if (stage != STAGE_INITRAMFS)
 		return err_set(err, PYRO_E_BAD_STATE, "the root is mounted already");
-	if (boot_mount_root(is_read_only, err) < 0)
+	if (boot_mount_root(err) < 0)
 		return -1;
 	stage = STAGE_MOUNTED;
 	*ret = json_object();
@@ -138,7 +136,7 @@ static int call_resume(struct request *request, json_t *args, json_t **ret, stru
 	r = identity_seed(entropy, (size_t)len, err);
 	explicit_bzero(entropy, sizeof(entropy));
 	if (r < 0 || identity_set_clock(realtime_ns, err) < 0 ||
-	    identity_set_hostname(hostname, err) < 0 || boot_remount_root(false, err) < 0 ||
+	    identity_set_hostname(hostname, err) < 0 ||
 	    identity_set_machine_id(machine_id, err) < 0)
 		return -1;
 	stage = STAGE_READY;
@@ -183,12 +181,8 @@ static int call_quiesce(struct request *request, json_t *args, json_t **ret, str
 {
 	if (unpack(request, args, err, "{}") < 0 || tree_kill_all(deadline_in(QUIESCE_MS), err) < 0)
 		return -1;
-	if (is_guest && boot_remount_root(true, err) < 0)
+	if (is_guest && boot_flush_root(err) < 0)
 		return -1;
-	if (is_guest)
-		stage = STAGE_MOUNTED;
-	else
-		sync();
 	*ret = json_object();
 	return 0;
 }

@@ -2,7 +2,7 @@
  * calls: what the agent can be asked for, one row each, and the stage it is in.
  *
  *	initramfs	only hello and mount
- *	mounted		the disk is the root, perhaps read-only; commands run, but the machine still
+ *	mounted		the disk is the root; commands run, but the machine still
  *			has the template's clock and random numbers
  *	ready		it has an identity of its own
  *

@@ -51,7 +51,7 @@ static int give_identity(struct vm *vm, struct pyro_error *err)
 
 static int mount_root(struct vm *vm, struct pyro_error *err)
 {
-	return vm_call(vm, "mount", json_pack("{s:b}", "read_only", 0), boot_deadline(vm), err);
+	return vm_call(vm, "mount", NULL, boot_deadline(vm), err);
 }
 
 /* A new machine's disk is a copy; what an earlier try left of it goes. */
