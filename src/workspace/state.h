@@ -5,10 +5,10 @@
  *	    pyro.db            records (records.h)
  *	    vms/<vm_id>/       one directory per VM, 0700
  *	        disk.qcow2     what differs from the environment's root
+ *	        base           the digest of that root
  *	        alive          locked by the VM's supervisor as long as it lives
  *	        change         locked by whoever starts, stops or deletes the VM
  *	        sock           the supervisor listens here
- *	        log            the supervisor's last words
  *
  * Sockets are here and not under XDG_RUNTIME_DIR, because chat hosts start pyro with that variable
  * removed and must find the same VMs.
