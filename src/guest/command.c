@@ -142,6 +142,22 @@ void command_done(struct command *command)
 	fd_close(&command->cwd_fd);
 }
 
+/* Whether PATH leads to a file of that name, be it executable or not. */
+static bool is_in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+
+	while (path && *path) {
+		size_t len = strcspn(path, ":");
+		AUTO_FREE char *full = mem_printf("%.*s/%s", (int)len, path, name);
+
+		if (access(full, F_OK) == 0)
+			return true;
+		path += len + (path[len] == ':');
+	}
+	return false;
+}
+
 /* In the child, with its streams in place. */
 int command_run(const void *arg)
 {
@@ -152,6 +168,9 @@ int command_run(const void *arg)
 	environ = command->env;
 	(void)execvp(name, command->argv);
 	failure = errno;
+	/* execvp also says so where it only could not search a directory of PATH. */
+	if (failure == EACCES && !strchr(name, '/') && !is_in_path(name))
+		failure = ENOENT;
 	if (failure == ENOENT && !strchr(name, '/'))
 		(void)dprintf(STDERR_FILENO, "pyro: '%s': command not found\n", name);
 	else

@@ -243,7 +243,7 @@ TEST("space that runs out half-way is a clear error that leaves nothing")
 	struct pyro_error err;
 
 	test_deadline(120);
-	mount_cache(root, "size=1500m");
+	mount_cache(root, "size=700m");
 	CHECK(pull(&told, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_NO_SPACE);
 	CHECK(strstr(err.message, root) && strstr(err.message, "needs"));

@@ -24,7 +24,7 @@
 #define LOCK_STEP_MS 500
 #define TOOL_MS (5 * 60 * 1000)
 #define ID_DIGITS 16
-#define KERNEL_NEED_MIB 400
+#define KERNEL_NEED_MIB 100
 
 struct build {
 	const char *root;
