@@ -43,7 +43,8 @@ static void add_machine(const struct vm_spec *spec, enum qemu_purpose purpose, s
 	bool is_kvm = spec->accel == VM_ACCEL_KVM;
 
 	argv_add(a, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", NULL);
-	/* Told that "rep movsb" is fast, guests copy with it, and translated it is twice as slow. */
+	/* Told that "rep movsb" is fast, guests copy with it, and translated it is twice as slow.
+	 */
 	argv_add(a, "-accel", is_kvm ? "kvm" : "tcg", "-cpu", is_kvm ? "host" : "max,-erms,-fsrm",
 		 NULL);
 	/* mem-merge=off: the kernel must not compare one guest's pages with another's. */

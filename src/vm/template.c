@@ -140,8 +140,7 @@ static int save(struct vm *vm, enum template_kind kind, const struct template *t
 	int64_t deadline = boot_deadline(vm);
 
 	if (kind == TEMPLATE_ROOTED &&
-	    (vm_call(vm, "mount", NULL, deadline, err) < 0 ||
-	     warm_up(vm, err) < 0))
+	    (vm_call(vm, "mount", NULL, deadline, err) < 0 || warm_up(vm, err) < 0))
 		return -1;
 	qmp_expect_port_open(vm->qmp);
 	vm_hang_up(vm);
