@@ -144,8 +144,8 @@ static int prove_with(struct pyro *p, const char *vm_id, struct pyro_error *err)
 	if (pyro_start_vm(p, &start, &vm, err) < 0)
 		return -1;
 	pyro_vm_done(&vm);
-	if (pyro_exec_vm(p, &(struct pyro_exec_vm_args){.vm_id = vm_id, .command = command}, &run,
-			 err) < 0)
+	if (handle_exec_quietly(p, &(struct pyro_exec_vm_args){.vm_id = vm_id, .command = command},
+				&run, err) < 0)
 		return -1;
 	if (run.exit_code != 0)
 		(void)err_set(err, PYRO_E_BOOT_FAILED, "the proving command ended with status %lld",

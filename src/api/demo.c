@@ -20,8 +20,8 @@ static int use_and_delete(struct pyro *p, struct pyro_demo *demo, struct pyro_er
 	if (pyro_start_vm(p, &(struct pyro_start_vm_args){.vm_id = vm_id}, &demo->started, err) < 0)
 		return -1;
 	demo->has_started = true;
-	if (pyro_exec_vm(p, &(struct pyro_exec_vm_args){.vm_id = vm_id, .command = command},
-			 &demo->executed, err) < 0)
+	if (handle_exec_quietly(p, &(struct pyro_exec_vm_args){.vm_id = vm_id, .command = command},
+				&demo->executed, err) < 0)
 		return -1;
 	demo->has_executed = true;
 	demo->deleted = (struct pyro_cleanup){

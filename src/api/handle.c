@@ -111,6 +111,18 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	p->observer.on_phase(p->observer.ctx, op, detail);
 }
 
+int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,
+			struct pyro_error *err)
+{
+	const struct pyro_observer observer = p->observer;
+	int result;
+
+	p->observer.on_output = NULL;
+	result = pyro_exec_vm(p, args, ret, err);
+	p->observer = observer;
+	return result;
+}
+
 /* dir/relative/name if it can be read, as a real path. dir is cut at its last slash. */
 static char *look_above(char *dir, const char *relative, const char *name)
 {

@@ -36,6 +36,10 @@ void handle_close(struct pyro *p);
 /* Tells the observer; fmt makes the detail, "phase=start vm_id=…". */
 void handle_phase(struct pyro *p, const char *op, const char *fmt, ...) PRINTF(3, 4);
 
+/* pyro_exec_vm() whose output reaches nobody but *ret, for operations that use a VM themselves. */
+int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,
+			struct pyro_error *err);
+
 /*
  * Full path of one of pyro's own programs ("pyro-supervisor"), installed or in the folder `part`
  * of a build tree, or NULL with err. Owned by the caller.

@@ -342,6 +342,9 @@ static void print_issues(struct buf *out, const struct pyro_doctor *d, bool colo
 static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colour)
 {
 	AUTO_BUF struct buf installed = BUF_INIT(64 * 1024);
+	AUTO_FREE char *network = d->capabilities.guest_network
+					  ? mem_strdup("yes")
+					  : mem_printf("no (%s)", d->networking.reason);
 
 	texts(&installed, d->catalog.installed, DOCTOR_WIDTH);
 	labelled(out, DOCTOR_WIDTH, "Platform", d->platform);
@@ -351,7 +354,7 @@ static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colo
 	labelled(out, DOCTOR_WIDTH, "Jail", d->jail);
 	verdict(out, "VM boot", d->capabilities.vm_boot, NULL, colour);
 	verdict(out, "Guest exec", d->capabilities.guest_exec, NULL, colour);
-	verdict(out, "Guest network", d->capabilities.guest_network, d->networking.reason, colour);
+	labelled(out, DOCTOR_WIDTH, "Guest network", network);
 	labelled(out, DOCTOR_WIDTH, "Catalog version", d->catalog.version);
 	labelled(out, DOCTOR_WIDTH, "Environment cache", d->catalog.cache_dir);
 	labelled(out, DOCTOR_WIDTH, "Installed", buf_text(&installed));

@@ -69,7 +69,7 @@ Accelerator:        tcg
 Jail:               bubblewrap and seccomp
 VM boot:            PASS
 Guest exec:         PASS
-Guest network:      FAIL (passt is missing)
+Guest network:      no (passt is missing)
 Catalog version:    2026.1
 Environment cache:  /cache
 Installed:          git, ca-certificates
