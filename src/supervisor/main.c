@@ -244,6 +244,8 @@ static void finish(struct supervisor *s)
 	if (settle_records(s, &error) < 0)
 		result = -1;
 	answer_end(s, result < 0 ? &error : NULL);
+	/* Before anybody hears that this is the end: the next start must find the lock free. */
+	(void)close(SUPERVISOR_LOCK_FD);
 	clients_close(s);
 }
 
