@@ -31,6 +31,7 @@ struct bootstrap {
 	struct buf first_error; /* the first line that says what went wrong */
 	int64_t done;           /* packages fetched, unpacked and set up */
 	int64_t total;
+	bool is_ended; /* the tar stream */
 };
 
 static volatile sig_atomic_t is_cancelled;
@@ -104,32 +105,45 @@ static pid_t spawn(const struct bootstrap_options *o, int tar_fd, int log_fd,
 			  err);
 }
 
-struct bootstrap *bootstrap_start(const struct bootstrap_options *o, struct pyro_error *err)
+/* What must hold before mmdebstrap is worth starting, and what it is to find in its environment. */
+static int prepare(const struct bootstrap_options *o, struct pyro_error *err)
 {
-	AUTO_FD int tar_r = -1, tar_w = -1, log_r = -1, log_w = -1;
 	AUTO_FREE char *program = proc_find("mmdebstrap");
-	struct bootstrap *b;
-	int p[2], q[2];
-	pid_t pid;
 
-	if (!program) {
-		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY, "'mmdebstrap' is not installed");
-		return NULL;
-	}
+	if (!program)
+		return err_set(err, PYRO_E_MISSING_DEPENDENCY, "'mmdebstrap' is not installed");
 	if (check_namespace(err) < 0 || dir_make(o->tmp_dir, 0755, err) < 0)
-		return NULL;
-	if (pipe2(p, O_CLOEXEC) < 0 || ((tar_r = p[0], tar_w = p[1]), pipe2(q, O_CLOEXEC) < 0)) {
-		(void)err_sys(err, errno, "create a pipe");
-		return NULL;
-	}
-	log_r = q[0];
-	log_w = q[1];
+		return -1;
 	if (setenv("TMPDIR", o->tmp_dir, 1) < 0 || setenv("LC_ALL", "C.UTF-8", 1) < 0 ||
 	    setenv("DEBIAN_FRONTEND", "noninteractive", 1) < 0)
 		mem_exhausted();
+	return 0;
+}
+
+static int make_pipe(int *ret_r, int *ret_w, struct pyro_error *err)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "create a pipe");
+	*ret_r = p[0];
+	*ret_w = p[1];
+	return 0;
+}
+
+struct bootstrap *bootstrap_start(const struct bootstrap_options *o, struct pyro_error *err)
+{
+	AUTO_FD int tar_r = -1, tar_w = -1, log_r = -1, log_w = -1;
+	struct bootstrap *b;
+	pid_t pid;
+
+	if (prepare(o, err) < 0 || make_pipe(&tar_r, &tar_w, err) < 0 ||
+	    make_pipe(&log_r, &log_w, err) < 0)
+		return NULL;
 	pid = spawn(o, tar_w, log_w, err);
 	if (pid < 0)
 		return NULL;
+	running = pid;
 	b = mem_zalloc(1, sizeof(*b));
 	*b = (struct bootstrap){.options = o,
 				.pid = pid,
@@ -137,7 +151,6 @@ struct bootstrap *bootstrap_start(const struct bootstrap_options *o, struct pyro
 				.log_fd = TAKE_FD(log_r),
 				.line = BUF_INIT(4096),
 				.first_error = BUF_INIT(1024)};
-	running = pid;
 	return b;
 }
 
@@ -222,6 +235,7 @@ ssize_t bootstrap_read(struct bootstrap *b, void *data, size_t len, struct pyro_
 		if (ready > 0 && p[0].revents) {
 			ssize_t n = read(b->tar_fd, data, len);
 
+			b->is_ended = n == 0;
 			if (n >= 0 || errno != EINTR)
 				return n < 0 ? err_sys(err, errno, "read from mmdebstrap") : n;
 		}
@@ -240,19 +254,38 @@ static int explain(const struct bootstrap *b, int code, struct pyro_error *err)
 		       *why ? ": " : "", why);
 }
 
+bool bootstrap_is_ended(const struct bootstrap *b)
+{
+	return b->is_ended;
+}
+
+/* What comes behind the end of the archive is padding, but its writer wants it read. */
+static int drain(struct bootstrap *b, struct pyro_error *err)
+{
+	char chunk[4096];
+
+	while (!b->is_ended)
+		if (bootstrap_read(b, chunk, sizeof(chunk), err) < 0)
+			return -1;
+	return 0;
+}
+
 int bootstrap_finish(struct bootstrap *b, struct pyro_error *err)
 {
 	int64_t deadline = deadline_in(IDLE_MS);
 	int status;
 
+	if (drain(b, err) < 0)
+		return -1;
 	while (b->log_fd >= 0) {
 		struct pollfd p = {b->log_fd, POLLIN, 0};
+		int ready = poll(&p, 1, deadline_left(deadline));
 
-		if (poll(&p, 1, deadline_left(deadline)) == 0)
-			return err_set(err, PYRO_E_TIMEOUT, "mmdebstrap did not end");
 		if (bootstrap_check_cancelled(err) < 0)
 			return -1;
-		if (p.revents)
+		if (ready == 0)
+			return err_set(err, PYRO_E_TIMEOUT, "mmdebstrap did not end");
+		if (ready > 0)
 			take_log(b);
 	}
 	running = 0; /* what is reaped must not be killed any more */

@@ -8,6 +8,7 @@
 #ifndef BUILDER_BOOTSTRAP_H
 #define BUILDER_BOOTSTRAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -23,11 +24,13 @@ struct bootstrap_options {
 	int lock_fd;       /* kept open by everything that writes below tmp_dir */
 };
 
-/* NULL with err. */
+/* NULL with err. The options are borrowed until bootstrap_free(). */
 struct bootstrap *bootstrap_start(const struct bootstrap_options *options, struct pyro_error *err);
 /* The next bytes of the tar stream, 0 at its end, -1 with err. Reports progress while it waits. */
 ssize_t bootstrap_read(struct bootstrap *b, void *data, size_t len, struct pyro_error *err);
-/* After the end of the stream: whether all went well. */
+/* Whether the stream was read to its end, which may have come too early. */
+bool bootstrap_is_ended(const struct bootstrap *b);
+/* Reads what is left of the stream; whether all went well. */
 int bootstrap_finish(struct bootstrap *b, struct pyro_error *err);
 /* Ends everything that still runs. NULL is fine. */
 struct bootstrap *bootstrap_free(struct bootstrap *b);

@@ -57,7 +57,7 @@ static int bootstrap(const struct build *b, struct bootstrap_options options,
 		return -1;
 	r = take(ctx, &source, err);
 	/* When mmdebstrap breaks off, its own words say more than those about its broken stream. */
-	if ((r == 0 || err->code == PYRO_E_INVALID) && bootstrap_finish(source.ctx, &why) < 0) {
+	if ((r == 0 || bootstrap_is_ended(source.ctx)) && bootstrap_finish(source.ctx, &why) < 0) {
 		*err = why;
 		r = -1;
 	}
