@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "image/builder/untar.h"
 
-#include <ctype.h>
 #include <elf.h>
 #include <endian.h>
 #include <errno.h>
@@ -259,7 +258,8 @@ static int on_entry(void *ctx, struct archive *archive, struct archive_entry *en
 
 	if (!path || archive_entry_filetype(entry) != AE_IFREG)
 		return 0;
-	if (strncmp(path, boot, sizeof(boot) - 1) == 0 && x->bzimage.len == 0) {
+	if (strncmp(path, boot, sizeof(boot) - 1) == 0 && x->bzimage.len == 0 &&
+	    !strchr(path + sizeof(boot) - 1, '/')) {
 		(void)snprintf(x->kernel->release, sizeof(x->kernel->release), "%s",
 			       path + sizeof(boot) - 1);
 		return read_entry(archive, &x->bzimage, path, err);

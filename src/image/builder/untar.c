@@ -66,8 +66,6 @@ int untar_each(const struct untar_source *source,
 	}
 	if (r == 0 && got < ARCHIVE_WARN)
 		r = archive_failed(reader, archive);
-	if (r < 0 && reader->is_failed)
-		r = -1;
 	(void)archive_read_free(archive);
 	return r;
 }
