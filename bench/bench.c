@@ -260,24 +260,21 @@ static void use_raw(struct bench *b, struct channel_numbers *n)
 	raw_end(&raw);
 }
 
-/* Private memory of a process in KiB; 0 if it cannot be read. */
+/*
+ * Memory in KiB that a process has for itself; 0 if it cannot be read. Clean pages of a file that
+ * only one process maps at the moment are counted as private by the kernel, but are page cache.
+ */
 static double private_kib(pid_t pid)
 {
 	AUTO_FREE char *path = mem_printf("/proc/%d/smaps_rollup", (int)pid);
 	AUTO_BUF struct buf text = BUF_INIT(65536);
-	static const char *const keys[] = {"Private_Clean:", "Private_Dirty:"};
-	double sum = 0;
+	const char *at;
+	long kib = 0;
 
 	if (file_read(path, &text, NULL) < 0)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *at = strstr(buf_text(&text), keys[i]);
-		long kib = 0;
-
-		if (at && sscanf(at + strlen(keys[i]), " %ld", &kib) == 1)
-			sum += (double)kib;
-	}
-	return sum;
+	at = strstr(buf_text(&text), "Private_Dirty:");
+	return at && sscanf(at, "Private_Dirty: %ld", &kib) == 1 ? (double)kib : 0;
 }
 
 /* The process whose command line begins with `program` and holds `word`. */
