@@ -171,7 +171,7 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 	struct show *s = ctx;
 	int fd = stream == 2 ? STDERR_FILENO : STDOUT_FILENO;
 
-	if (s->is_quiet || !s->has_output || !len || (fd == STDOUT_FILENO && s->is_pipe_out))
+	if (s->is_quiet || !len || (fd == STDOUT_FILENO && s->is_pipe_out))
 		return;
 	clear_bar(s);
 	if (exit_write(fd, data, len) != 0 && fd == STDOUT_FILENO) {
@@ -195,13 +195,12 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 		phase_line(s, op, detail);
 }
 
-void show_init(struct show *s, struct pyro *p, bool is_quiet, bool has_output)
+void show_init(struct show *s, struct pyro *p, bool is_quiet)
 {
 	const struct pyro_observer observer = {on_phase, on_progress, on_output, s};
 
 	*s = (struct show){
 		.is_quiet = is_quiet,
-		.has_output = has_output,
 		.has_bar = isatty(STDERR_FILENO) && !is_dumb(),
 		.p = p,
 	};

@@ -14,7 +14,6 @@ struct buf;
 
 struct show {
 	bool is_quiet;    /* --json: no phases, no guest output */
-	bool has_output;  /* the guest's output is what was asked for */
 	bool has_bar;     /* stderr can show a bar */
 	bool is_drawn;    /* a bar is on the screen now */
 	bool has_warned;  /* of host_compat */
@@ -24,8 +23,7 @@ struct show {
 	struct pyro *p; /* cancelled when nobody reads the guest's output */
 };
 
-/* has_output: the guest's output goes to our streams; else it is of no interest to people. */
-void show_init(struct show *s, struct pyro *p, bool is_quiet, bool has_output);
+void show_init(struct show *s, struct pyro *p, bool is_quiet);
 /* Makes room for a line of ours: the bar goes, and it will not stick to the end of the guest's. */
 void show_begin_line(struct show *s);
 /* The last line of a run, on stderr. */
