@@ -3,6 +3,7 @@
  */
 #include "api/handle.h"
 #include "api/install.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "image/image.h"
@@ -11,7 +12,9 @@
 #include "ops/ops.h"
 #include "vm/template.h"
 #include "workspace/records.h"
+#include "workspace/state.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 char *install_cache_dir(struct pyro_error *err)
@@ -109,19 +112,18 @@ int pyro_inspect_environment(struct pyro *p, const struct pyro_inspect_environme
 /* The installs that the disks of existing VMs lie over. NULL-terminated. */
 static int list_used(struct pyro *p, char ***ret, struct pyro_error *err)
 {
-	AUTO_FREE char *agent = handle_program("guest", "pyro-agent", err);
 	struct pyro_vm *vms = NULL;
 	size_t n = 0, used = 0;
 
-	if (!agent || records_list_vms(p->records, &vms, &n, err) < 0)
+	if (records_list_vms(p->records, &vms, &n, err) < 0)
 		return -1;
 	*ret = mem_zalloc(n + 1, sizeof(**ret));
 	for (size_t i = 0; i < n; i++) {
-		struct image image = IMAGE_INIT;
+		AUTO_FREE char *path = state_vm_file(p->state, vms[i].vm_id, "base");
+		AUTO_BUF struct buf base = BUF_INIT(PATH_MAX);
 
-		if (image_open(vms[i].environment, agent, &image, NULL) == 0)
-			(*ret)[used++] = mem_strdup(image.dir);
-		image_done(&image);
+		if (file_read(path, &base, NULL) == 0)
+			(*ret)[used++] = mem_strdup(buf_text(&base));
 		pyro_vm_done(&vms[i]);
 	}
 	free(vms);

@@ -10,12 +10,14 @@
 #include "vm/engine.h"
 #include "workspace/state.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The supervisor keeps finer deadlines; these only guard against one that is stuck. */
 #define START_MS 300000
 #define END_MS 60000
+#define LOCK_MS 10000             /* a supervisor on its way out needs less */
 #define OUTPUT_KEPT (1024 * 1024) /* per stream, in results */
 
 void machine_done(struct machine *m)
@@ -30,11 +32,32 @@ int machine_lock(struct pyro *p, const char *vm_id, struct pyro_error *err)
 {
 	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "alive");
 
-	return file_lock(path, clock_ms(), err);
+	return file_lock(path, deadline_in(LOCK_MS), err);
+}
+
+/*
+ * The environment of a VM. The first start writes down, before there is a disk, which install the
+ * disk will lie over: over another one it would be garbage, whatever the name stands for by then.
+ */
+static int open_image(struct pyro *p, const struct pyro_vm *vm, bool is_owned, const char *agent,
+		      struct image *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, vm->vm_id, "base");
+	AUTO_BUF struct buf base = BUF_INIT(PATH_MAX);
+
+	if (file_exists(path))
+		return file_read(path, &base, err) < 0
+			       ? -1
+			       : image_open_dir(buf_text(&base), agent, ret, err);
+	if (install_open(p, vm->environment, agent, ret, err) < 0)
+		return -1;
+	if (is_owned)
+		return 0; /* it will not start a second time */
+	return file_write_atomic(path, ret->dir, strlen(ret->dir), 0600, err);
 }
 
 /* What a guest needs; json_pack copies the strings. */
-static int add_guest(struct pyro *p, const struct pyro_vm *vm, const char *cache_dir,
+static int add_guest(struct pyro *p, const struct pyro_vm *vm, bool is_owned, const char *cache_dir,
 		     const char *agent, json_t *spec, struct pyro_error *err)
 {
 	AUTO_FREE char *shim = handle_program("vm", "pyro-ram-shim.so", err);
@@ -43,7 +66,7 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, const char *cache
 	struct vm_host host;
 
 	if (!shim || engine_qemu_check(err) < 0 || vm_host_examine(cache_dir, &host, err) < 0 ||
-	    install_open(p, vm->environment, agent, &image, err) < 0)
+	    open_image(p, vm, is_owned, agent, &image, err) < 0)
 		return -1;
 	return json_object_update_new(
 		spec,
@@ -56,7 +79,7 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, const char *cache
 }
 
 /* What the supervisor is told to start; NULL with err. */
-static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *vm,
+static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *vm, bool is_owned,
 			 struct pyro_error *err)
 {
 	AUTO_FREE char *cache_dir = install_cache_dir(err);
@@ -70,7 +93,7 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 			 "mem_mib", (json_int_t)vm->mem_mib, "expires_at", vm->expires_at,
 			 "cache_dir", cache_dir, "agent_path", agent, "allow_host_compat",
 			 vm->allow_host_compat);
-	if (add_guest(p, vm, cache_dir, agent, spec, &why) == 0)
+	if (add_guest(p, vm, is_owned, cache_dir, agent, spec, &why) == 0)
 		return spec;
 	if (vm->allow_host_compat &&
 	    (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
@@ -87,7 +110,7 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int alive_fd,
 		  bool is_owned, struct machine *ret, struct pyro_error *err)
 {
-	json_t *spec = make_spec(p, op, vm, err);
+	json_t *spec = make_spec(p, op, vm, is_owned, err);
 	struct machine m = {0};
 	json_t *result = NULL;
 

@@ -19,8 +19,8 @@ struct machine {
 void machine_done(struct machine *m);
 
 /*
- * Takes the `alive` lock of a VM, whose directory exists: PYRO_E_BUSY if a supervisor lives. The
- * descriptor is the caller's.
+ * Takes the `alive` lock of a VM, whose directory exists: PYRO_E_BUSY if a supervisor holds on to
+ * it. The descriptor is the caller's.
  */
 int machine_lock(struct pyro *p, const char *vm_id, struct pyro_error *err);
 

@@ -176,6 +176,9 @@ static void talk_close(struct mux_call *call, const struct pyro_error *error)
 	talk->is_over = true;
 	if (error && !talk->result && !talk->has_failed) {
 		talk->error = *error;
+		if (error->code == PYRO_E_VM_DIED)
+			(void)err_set(&talk->error, error->code,
+				      "the VM's supervisor ended unexpectedly");
 		talk->has_failed = true;
 	}
 }

@@ -121,18 +121,16 @@ int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, stru
 
 static int start_locked(struct pyro *p, const struct pyro_vm *vm, struct pyro_error *err)
 {
-	AUTO_FD int alive = machine_lock(p, vm->vm_id, err);
+	AUTO_FD int alive = -1;
 	struct machine m;
-	int result;
 
-	if (alive < 0)
-		return err && err->code == PYRO_E_BUSY ? 0 : -1; /* it runs already */
-	if (machine_start(p, "start", vm, alive, false, &m, err) < 0)
+	if (strcmp(vm->state, "started") == 0)
+		return 0;
+	alive = machine_lock(p, vm->vm_id, err);
+	if (alive < 0 || machine_start(p, "start", vm, alive, false, &m, err) < 0)
 		return -1;
-	result = records_set_vm_state(p->records, vm->vm_id, "started", NULL, m.execution_mode,
-				      m.accel, err);
 	machine_done(&m);
-	return result;
+	return 0;
 }
 
 int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct pyro_vm *ret,
@@ -141,16 +139,14 @@ int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct
 	struct pyro_start_vm_args a;
 	AUTO_FD int change = -1;
 	struct pyro_vm vm = {0};
-	struct pyro_error own;
 	int result;
 
-	if (!err)
-		err = &own;
 	if (ops_apply_defaults(OP_start_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
 	    get_vm(p, a.vm_id, &vm, err) < 0)
 		return -1;
+	pyro_vm_done(&vm);
 	change = lock_change(p, a.vm_id, err);
-	result = change < 0 ? -1 : start_locked(p, &vm, err);
+	result = change < 0 || get_vm(p, a.vm_id, &vm, err) < 0 ? -1 : start_locked(p, &vm, err);
 	pyro_vm_done(&vm);
 	if (result == 0)
 		result = get_vm(p, a.vm_id, ret, err);

@@ -9,25 +9,45 @@
 
 #include <stdlib.h>
 
+/* Paths and digests of an install that was opened; takes its directory. */
+static int fill(struct image *ret, struct install *install, const char *root,
+		const char *agent_path, struct pyro_error *err)
+{
+	struct image image = IMAGE_INIT;
+
+	if (initrd_open(root, install, agent_path, &image.initrd_path, &image.initrd_digest, err) <
+	    0)
+		return -1;
+	image.root_path = mem_printf("%s/root.ext4", install->dir);
+	image.blank_path = mem_printf("%s/blank.qcow2", install->dir);
+	image.kernel_path = mem_printf("%s/vmlinux", install->kernel_dir);
+	image.root_digest = mem_strdup(manifest_digest(&install->image, "root.ext4"));
+	image.kernel_digest = mem_strdup(manifest_digest(&install->kernel, "vmlinux"));
+	image.dir = TAKE_PTR(install->dir);
+	*ret = image;
+	return 0;
+}
+
 int image_open(const char *name, const char *agent_path, struct image *ret, struct pyro_error *err)
 {
 	const struct catalog_entry *entry = catalog_find(name, err);
 	AUTO_INSTALL struct install install = INSTALL_INIT;
 	AUTO_FREE char *root = entry ? store_root(err) : NULL;
-	struct image image = IMAGE_INIT;
 
-	if (!root || store_open(&install, root, entry, err) < 0 ||
-	    initrd_open(root, &install, agent_path, &image.initrd_path, &image.initrd_digest, err) <
-		    0)
+	if (!root || store_open(&install, root, entry, err) < 0)
 		return -1;
-	image.root_path = mem_printf("%s/root.ext4", install.dir);
-	image.blank_path = mem_printf("%s/blank.qcow2", install.dir);
-	image.kernel_path = mem_printf("%s/vmlinux", install.kernel_dir);
-	image.root_digest = mem_strdup(manifest_digest(&install.image, "root.ext4"));
-	image.kernel_digest = mem_strdup(manifest_digest(&install.kernel, "vmlinux"));
-	image.dir = TAKE_PTR(install.dir);
-	*ret = image;
-	return 0;
+	return fill(ret, &install, root, agent_path, err);
+}
+
+int image_open_dir(const char *dir, const char *agent_path, struct image *ret,
+		   struct pyro_error *err)
+{
+	AUTO_INSTALL struct install install = INSTALL_INIT;
+	AUTO_FREE char *root = store_root(err);
+
+	if (!root || store_open_dir(&install, root, dir, err) < 0)
+		return -1;
+	return fill(ret, &install, root, agent_path, err);
 }
 
 void image_done(struct image *image)

@@ -46,6 +46,9 @@ struct image {
  * PYRO_E_ENVIRONMENT_BROKEN or PYRO_E_STATE_VERSION when an install does not count.
  */
 int image_open(const char *name, const char *agent_path, struct image *ret, struct pyro_error *err);
+/* The very install that a disk lies over (image.dir), be it current or not. */
+int image_open_dir(const char *dir, const char *agent_path, struct image *ret,
+		   struct pyro_error *err);
 void image_done(struct image *image);
 
 /* The catalog with what is installed of it. */

@@ -75,19 +75,38 @@ static int open_kernel(struct install *install, const char *root, struct pyro_er
 	return manifest_verify(&install->kernel, err);
 }
 
-static int open_image(struct install *install, const char *root, const struct catalog_entry *entry,
-		      struct pyro_error *err)
+/* Whether it is what the catalog means by the name today. */
+static int check_entry(const struct manifest *m, const struct catalog_entry *entry,
+		       struct pyro_error *err)
+{
+	if (strcmp(manifest_text(m, "name"), entry->name) != 0)
+		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "the manifest is of another one");
+	if (strcmp(manifest_text(m, "version"), entry->version) != 0)
+		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "it is stale: version %s, not %s",
+			       manifest_text(m, "version"), entry->version);
+	return 0;
+}
+
+/* What install->dir holds, with its kernel. entry: NULL, or what it must be. */
+static int open_dir(struct install *install, const char *root, const struct catalog_entry *entry,
+		    struct pyro_error *err)
 {
 	AUTO_FREE char *path = mem_printf("%s/manifest.json", install->dir);
 
-	if (manifest_load(&install->image, path, err) < 0)
+	if (manifest_load(&install->image, path, err) < 0 ||
+	    (entry && check_entry(&install->image, entry, err) < 0) ||
+	    manifest_verify(&install->image, err) < 0)
 		return -1;
-	if (strcmp(manifest_text(&install->image, "name"), entry->name) != 0)
-		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "the manifest is of another one");
-	if (strcmp(manifest_text(&install->image, "version"), entry->version) != 0)
-		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "it is stale: version %s, not %s",
-			       manifest_text(&install->image, "version"), entry->version);
-	return manifest_verify(&install->image, err) < 0 ? -1 : open_kernel(install, root, err);
+	return open_kernel(install, root, err);
+}
+
+int store_open_dir(struct install *install, const char *root, const char *dir,
+		   struct pyro_error *err)
+{
+	*install = (struct install)INSTALL_INIT;
+	install->dir = mem_strdup(dir);
+	return open_dir(install, root, NULL, err) < 0 ? err_wrap(err, "environment at '%s'", dir)
+						      : 0;
 }
 
 int store_open(struct install *install, const char *root, const struct catalog_entry *entry,
@@ -109,7 +128,7 @@ int store_open(struct install *install, const char *root, const struct catalog_e
 	}
 	id[len] = '\0';
 	install->dir = mem_printf("%s/%s", parent, id);
-	if (open_image(install, root, entry, &why) == 0)
+	if (open_dir(install, root, entry, &why) == 0)
 		return 0;
 	(void)err_set(err, why.code == PYRO_E_STATE_VERSION ? why.code : PYRO_E_ENVIRONMENT_BROKEN,
 		      "environment '%s' is broken: %s", entry->name, why.message);

@@ -52,6 +52,9 @@ char *store_image_dir(const char *root, const char *name);
  */
 int store_open(struct install *install, const char *root, const struct catalog_entry *entry,
 	       struct pyro_error *err);
+/* The install in a directory, current or not. To be closed in every case. */
+int store_open_dir(struct install *install, const char *root, const char *dir,
+		   struct pyro_error *err);
 void store_close(struct install *install);
 
 /* The lock, with every directory made. A descriptor, or -1: PYRO_E_BUSY after the deadline. */

@@ -36,9 +36,12 @@ static void forget_call(struct mux_call *call, const struct pyro_error *error)
 {
 	struct supervisor *s = mux_call_ctx(call);
 
-	(void)error;
-	if (s->start_call == call)
+	if (s->start_call == call) {
 		s->start_call = NULL;
+		if (error && !s->vm) /* nobody waits for this start any more */
+			supervisor_end(s, s->owner ? ENDING_DESTROY : ENDING_STOP, PYRO_E_CANCELLED,
+				       "the start was interrupted");
+	}
 	if (s->end_call == call)
 		s->end_call = NULL;
 }
@@ -77,7 +80,7 @@ static void end_asked(struct mux_call *call, enum ending ending)
 		return;
 	}
 	s->end_call = call;
-	supervisor_end(s, ending);
+	supervisor_end(s, ending, PYRO_E_BAD_STATE, "the VM was stopped or deleted meanwhile");
 }
 
 static void stop_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -138,7 +141,9 @@ static void client_down(struct mux *mux, const struct pyro_error *error)
 	client->is_down = true;
 	if (client->s->owner == mux) {
 		client->s->owner = NULL;
-		supervisor_end(client->s, ENDING_DESTROY);
+		supervisor_end(client->s, ENDING_DESTROY, PYRO_E_CANCELLED, "the owner is gone");
+	} else if (!client->s->is_asked_to_start) {
+		supervisor_end(client->s, ENDING_STOP, PYRO_E_CANCELLED, "nobody asked to start");
 	}
 }
 

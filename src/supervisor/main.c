@@ -28,7 +28,8 @@
 
 #define FIRST_CALL_MS 10000
 
-void supervisor_end(struct supervisor *s, enum ending ending)
+void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code code,
+		    const char *message)
 {
 	if (ending == ENDING_FAILED && s->owner)
 		ending = ENDING_DESTROY; /* the owner is told, and nobody else will ask */
@@ -36,6 +37,8 @@ void supervisor_end(struct supervisor *s, enum ending ending)
 		log_debug("supervisor: ending %d", ending);
 		s->ending = ending;
 	}
+	if (s->reason.code == PYRO_OK)
+		(void)err_set(&s->reason, code, "%s", message);
 	s->is_ending = true;
 	s->is_asked_to_start = true; /* nobody will ask any more */
 	loop_stop(s->loop);
@@ -48,20 +51,19 @@ static void signal_came(struct loop_fd *src, uint32_t events)
 
 	(void)events;
 	if (read(src->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		supervisor_end(s, s->owner ? ENDING_DESTROY : ENDING_STOP);
+		supervisor_end(s, s->owner ? ENDING_DESTROY : ENDING_STOP, PYRO_E_VM_DIED,
+			       "the VM's supervisor was told to end");
 }
 
 static void time_is_up(struct loop_timer *timer)
 {
-	supervisor_end(timer->ctx, ENDING_DESTROY);
+	supervisor_end(timer->ctx, ENDING_DESTROY, PYRO_E_TIMEOUT,
+		       "the VM's time to live is over (--ttl-seconds)");
 }
 
 static void machine_gone(void *ctx)
 {
-	struct supervisor *s = ctx;
-
-	(void)err_set(&s->reason, PYRO_E_VM_DIED, "the machine ended unexpectedly");
-	supervisor_end(s, ENDING_FAILED);
+	supervisor_end(ctx, ENDING_FAILED, PYRO_E_VM_DIED, SUPERVISOR_VM_DIED);
 }
 
 static void tell_phase(void *ctx, const char *phase, const char *detail)
@@ -112,26 +114,6 @@ static struct vm_spec spec_of(const struct supervisor *s)
 	};
 }
 
-/* Beside the disk stands which root it lies over: over another one it would be garbage. */
-static int check_disk(struct supervisor *s, struct vm_spec *spec, struct pyro_error *err)
-{
-	AUTO_FREE char *base_path = mem_printf("%s/base", s->dir);
-	AUTO_BUF struct buf base = BUF_INIT(256);
-
-	if (file_exists(spec->disk_path)) {
-		if (file_read(base_path, &base, err) < 0)
-			return -1;
-		if (strcmp(buf_text(&base), spec->root_id) == 0)
-			return 0;
-		(void)err_set(err, PYRO_E_BAD_STATE,
-			      "the environment of '%s' was replaced since it first started",
-			      s->vm_id);
-		return err_hint(err, "create a new VM");
-	}
-	spec->is_fresh = true;
-	return file_write_atomic(base_path, spec->root_id, strlen(spec->root_id), 0600, err);
-}
-
 /* Errors that mean that no guest runs here, not that this one had bad luck. */
 static bool is_no_guest(const struct pyro_error *error)
 {
@@ -142,8 +124,7 @@ static bool is_no_guest(const struct pyro_error *error)
 static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct vm_hooks *hooks,
 		       struct pyro_error *err)
 {
-	if (check_disk(s, spec, err) < 0)
-		return -1;
+	spec->is_fresh = !file_exists(spec->disk_path);
 	s->vm = engine_qemu.start(s->loop, spec, hooks, err);
 	return s->vm ? 0 : -1;
 }
@@ -172,6 +153,17 @@ static int start_vm(struct supervisor *s, struct pyro_error *err)
 	return s->vm ? 0 : -1;
 }
 
+static const char *execution_mode(const struct supervisor *s)
+{
+	return s->vm->engine->execution_mode;
+}
+
+/* NULL without a guest. */
+static const char *accel(const struct supervisor *s)
+{
+	return s->vm->engine == &engine_qemu ? vm_accel_name(s->vm->spec.accel) : NULL;
+}
+
 static void answer_start(struct supervisor *s, const struct pyro_error *error)
 {
 	json_t *result;
@@ -183,8 +175,7 @@ static void answer_start(struct supervisor *s, const struct pyro_error *error)
 		mux_fail(s->start_call, error);
 		return;
 	}
-	result = json_pack("{s:s, s:s?}", "execution_mode", s->vm->engine->execution_mode, "accel",
-			   s->vm->engine == &engine_qemu ? vm_accel_name(s->vm->spec.accel) : NULL);
+	result = json_pack("{s:s, s:s?}", "execution_mode", execution_mode(s), "accel", accel(s));
 	text = json_dumps(result, JSON_COMPACT);
 	json_decref(result);
 	mux_send(s->start_call, MUX_JSON, text, strlen(text));
@@ -249,6 +240,23 @@ static void finish(struct supervisor *s)
 	clients_close(s);
 }
 
+/* The VM of somebody who owns it has a record that says so from the beginning. */
+static int record_start(struct supervisor *s, struct pyro_error *err)
+{
+	struct records *records;
+	int result;
+
+	if (s->owner)
+		return 0;
+	records = records_open(s->state_dir, err);
+	if (!records)
+		return -1;
+	result = records_set_vm_state(records, s->vm_id, "started", NULL, execution_mode(s),
+				      accel(s), err);
+	(void)records_close(records);
+	return result;
+}
+
 static void serve(struct supervisor *s)
 {
 	struct pyro_error error;
@@ -256,12 +264,13 @@ static void serve(struct supervisor *s)
 	if (loop_until(s->loop, &s->is_asked_to_start, deadline_in(FIRST_CALL_MS), "a first call",
 		       NULL) < 0 ||
 	    s->is_ending) {
-		supervisor_end(s, ENDING_DESTROY);
-	} else if (clients_listen(s, &error) < 0 || start_vm(s, &error) < 0) {
-		if (s->ending == ENDING_NONE)
+		supervisor_end(s, ENDING_STOP, PYRO_E_TIMEOUT, "nobody asked to start");
+	} else if (clients_listen(s, &error) < 0 || start_vm(s, &error) < 0 ||
+		   record_start(s, &error) < 0) {
+		if (!s->is_ending)
 			s->reason = error;
-		answer_start(s, &error);
-		supervisor_end(s, ENDING_FAILED);
+		answer_start(s, &s->reason);
+		supervisor_end(s, ENDING_FAILED, error.code, error.message);
 	} else {
 		answer_start(s, NULL);
 		(void)loop_until(s->loop, &s->is_ending, DEADLINE_NONE, "the end", NULL);

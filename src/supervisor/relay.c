@@ -92,10 +92,13 @@ static void side_close(struct mux_call *call, const struct pyro_error *error)
 	}
 	if (!error || relay->is_answered)
 		return; /* the other side finishes by itself */
-	if (side == &relay->agent)
-		mux_fail(other->call, error);
-	else
+	if (side == &relay->client) {
 		mux_cancel(other->call);
+		return;
+	}
+	if (error->code == PYRO_E_VM_DIED)
+		supervisor_end(relay->s, ENDING_FAILED, error->code, SUPERVISOR_VM_DIED);
+	mux_fail(other->call, relay->s->is_ending ? &relay->s->reason : error);
 }
 
 static const struct mux_call_ops agent_ops = {

@@ -7,7 +7,8 @@
  * Clients talk to it over the mux protocol (docs/protocol.md), the first one over descriptor 3,
  * others over the socket in the VM's directory. Its calls:
  *
- *	start {spec}         once, by the first client; phases as events; {execution_mode, accel}
+ *	start {spec}         once, by the first client; phases as events; {execution_mode, accel};
+ *	                     undone if that client goes away before it is answered
  *	own {}               the VM ends with this connection
  *	exec, tar_in, tar_out   as the agent's, relayed
  *	stop {}              flushes, ends the machine, keeps the disk; the supervisor ends
@@ -31,6 +32,7 @@ struct mux_call;
 #define SUPERVISOR_CLIENT_FD 3
 #define SUPERVISOR_LOCK_FD 4
 #define SUPERVISOR_MAX_CLIENTS 64
+#define SUPERVISOR_VM_DIED "the machine ended unexpectedly"
 
 /* Why the supervisor comes to its end; a later one does not override an earlier one. */
 enum ending {
@@ -59,11 +61,16 @@ struct supervisor {
 	bool is_asked_to_start;
 	bool is_ending; /* ending != ENDING_NONE; what main waits for */
 	enum ending ending;
-	struct pyro_error reason; /* with ENDING_FAILED */
+	struct pyro_error
+		reason; /* why: what calls under way are told, and with ENDING_FAILED the record */
 };
 
-/* Begins the end; what is under way unwinds. */
-void supervisor_end(struct supervisor *s, enum ending ending);
+/*
+ * Begins the end; what is under way unwinds. The message says why, to whoever has a call under way;
+ * the first one counts.
+ */
+void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code code,
+		    const char *message);
 
 /* clients.c: takes a connected descriptor as a client. */
 void clients_add(struct supervisor *s, int fd);

@@ -5,7 +5,7 @@
  *	    pyro.db            records (records.h)
  *	    vms/<vm_id>/       one directory per VM, 0700
  *	        disk.qcow2     what differs from the environment's root
- *	        base           the digest of that root
+ *	        base           where that root is
  *	        alive          locked by the VM's supervisor as long as it lives
  *	        change         locked by whoever starts, stops or deletes the VM
  *	        sock           the supervisor listens here
