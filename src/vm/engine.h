@@ -6,7 +6,7 @@
  *
  * A vm is started by straight code that runs the event loop until it is ready; loop_stop() makes
  * it unwind. From then on it is driven by calls over vm->agent. When its process ends, is_gone
- * becomes true, every call under way fails, and on_gone is called once.
+ * becomes true, every call under way fails, and on_gone is called.
  */
 #ifndef VM_ENGINE_H
 #define VM_ENGINE_H
@@ -48,7 +48,7 @@ struct vm_spec {
 struct vm_hooks {
 	/* Something that takes a while began: "template" with "reason=…". Borrowed. */
 	void (*on_phase)(void *ctx, const char *phase, const char *detail);
-	/* The machine is gone, unasked. */
+	/* The machine is gone, or its agent hung up, unasked. It may be told twice. */
 	void (*on_gone)(void *ctx);
 	void *ctx;
 };

@@ -1,8 +1,11 @@
 #include "vm/vm.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/proc.h"
 #include "channel/call.h"
 #include "channel/mux.h"
@@ -10,7 +13,9 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,11 +49,14 @@ void vm_phase(const struct vm_hooks *hooks, const char *phase, const char *detai
 		hooks->on_phase(hooks->ctx, phase, detail);
 }
 
-/* A dead channel is told by the death of the machine, or by the call that fails. */
+/* A machine whose agent hung up is of no use any more. */
 static void agent_down(struct mux *mux, const struct pyro_error *error)
 {
-	(void)mux;
+	struct vm *vm = mux_ctx(mux);
+
 	(void)error;
+	if (!vm->is_ending && vm->hooks.on_gone)
+		vm->hooks.on_gone(vm->hooks.ctx);
 }
 
 int vm_greet(struct vm *vm, int64_t deadline, struct pyro_error *err)
@@ -81,9 +89,22 @@ int vm_call(struct vm *vm, const char *name, json_t *args, int64_t deadline, str
 	return result ? 0 : -1;
 }
 
+static void kill_children(void)
+{
+	AUTO_BUF struct buf list = BUF_INIT(64 * 1024);
+	int64_t pid;
+
+	if (file_read("/proc/thread-self/children", &list, NULL) < 0)
+		return;
+	for (char *rest = list.data, *word; (word = strsep(&rest, " "));)
+		if (parse_int(word, 2, INT32_MAX, &pid))
+			(void)kill((pid_t)pid, SIGKILL);
+}
+
 /*
  * Everything that the jail started has become our child by now (we are a subreaper) or will in a
- * moment: gone means that none is left, and with them their memory and their files.
+ * moment: gone means that none is left, and with them their memory and their files. A jail whose
+ * first process was killed while it was being set up never ends by itself.
  */
 static void reap_all(void)
 {
@@ -97,6 +118,7 @@ static void reap_all(void)
 		if (pid == 0) {
 			if (deadline_left(deadline) == 0)
 				return;
+			kill_children();
 			(void)poll(NULL, 0, 1);
 		}
 	}
