@@ -85,7 +85,7 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 	struct pyro_error err;
 	int code;
 
-	show_init(&show, p, as_json);
+	show_init(&show, p, as_json, &caught);
 	pass_input(p, op);
 	code = ops_call(id, p, args, record, &err);
 	show_begin_line(&show);

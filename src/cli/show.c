@@ -4,11 +4,14 @@
 #include "base/clock.h"
 #include "cli/exit.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define LOOK_MS 100 /* how often a blocked write looks for a signal */
 #define REDRAW_MS 100
 #define BAR_MAX 30
 
@@ -166,6 +169,28 @@ static void on_progress(void *ctx, const char *what, int64_t done, int64_t total
 	draw(s, what, total > 0 && done > total ? total : done, total, unit);
 }
 
+/* As long as it takes, unless a signal comes: what poll promises room for does not block. */
+static int write_output(const struct show *s, int fd, const char *data, size_t len)
+{
+	while (len) {
+		struct pollfd room = {.fd = fd, .events = POLLOUT};
+		size_t n = len < PIPE_BUF ? len : PIPE_BUF;
+		int errnum;
+
+		if (poll(&room, 1, LOOK_MS) <= 0) {
+			if (*s->caught)
+				return 0;
+			continue;
+		}
+		errnum = exit_write(fd, data, n);
+		if (errnum)
+			return errnum;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
 static void on_output(void *ctx, int stream, const void *data, size_t len)
 {
 	struct show *s = ctx;
@@ -174,7 +199,7 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 	if (s->is_quiet || !len || (fd == STDOUT_FILENO && s->is_pipe_out))
 		return;
 	clear_bar(s);
-	if (exit_write(fd, data, len) != 0 && fd == STDOUT_FILENO) {
+	if (write_output(s, fd, data, len) != 0 && fd == STDOUT_FILENO) {
 		s->is_pipe_out = true;
 		pyro_cancel(s->p);
 	}
@@ -195,7 +220,7 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 		phase_line(s, op, detail);
 }
 
-void show_init(struct show *s, struct pyro *p, bool is_quiet)
+void show_init(struct show *s, struct pyro *p, bool is_quiet, const volatile sig_atomic_t *caught)
 {
 	const struct pyro_observer observer = {on_phase, on_progress, on_output, s};
 
@@ -203,6 +228,7 @@ void show_init(struct show *s, struct pyro *p, bool is_quiet)
 		.is_quiet = is_quiet,
 		.has_bar = isatty(STDERR_FILENO) && !is_dumb(),
 		.p = p,
+		.caught = caught,
 	};
 	pyro_observe(p, &observer);
 }

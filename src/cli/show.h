@@ -10,6 +10,8 @@
 
 #include "pyro.h"
 
+#include <signal.h>
+
 struct buf;
 
 struct show {
@@ -21,9 +23,11 @@ struct show {
 	bool is_mid_line; /* the guest's last byte on the terminal was no newline */
 	int64_t drawn_ms;
 	struct pyro *p; /* cancelled when nobody reads the guest's output */
+	const volatile sig_atomic_t *caught;
 };
 
-void show_init(struct show *s, struct pyro *p, bool is_quiet);
+/* *caught becomes true when a signal asks pyro to end, also while a reader does not read. */
+void show_init(struct show *s, struct pyro *p, bool is_quiet, const volatile sig_atomic_t *caught);
 /* Makes room for a line of ours: the bar goes, and it will not stick to the end of the guest's. */
 void show_begin_line(struct show *s);
 /* The last line of a run, on stderr. */
