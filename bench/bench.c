@@ -223,17 +223,15 @@ static int open_bulk(const struct bench *b)
 #define OUT_LINE "head -c 134217728 /dev/zero"
 #define IN_LINE "cat >/dev/null"
 
-/* The same four things over a channel of our own, and through a supervisor. */
+/* The same things over a channel of our own, and through a supervisor. */
 struct channel_numbers {
 	struct series first, later, trip, out, in;
 };
 
-static void use_raw(struct bench *b, struct channel_numbers *n)
+static void use_channel(struct bench *b, struct remote *remote, struct channel_numbers *n)
 {
-	struct raw_source src = source(b);
-	struct raw raw = raw_restore(b->loop, &src);
-	struct remote *remote = remote_over(b->p, raw.mux);
 	AUTO_FD int bulk = open_bulk(b);
+	struct pyro_error err;
 	int64_t begun = clock_ns();
 
 	exec_remote(remote, argv_true());
@@ -245,7 +243,9 @@ static void use_raw(struct bench *b, struct channel_numbers *n)
 	}
 	for (int i = 0; i < ROUND_TRIPS; i++) {
 		begun = clock_ns();
-		raw_call(&raw, "hello", json_pack("{s:i}", "version", 1));
+		if (remote_call(remote, "bench", "hello", json_pack("{s:i}", "version", 1),
+				deadline_in(STEP_MS), NULL, &err) < 0)
+			die("hello", &err);
 		add(&n->trip, since_ms(begun));
 	}
 	begun = clock_ns();
@@ -256,6 +256,15 @@ static void use_raw(struct bench *b, struct channel_numbers *n)
 	exec_remote(remote, shell(IN_LINE));
 	add(&n->in, rate(since_ms(begun)));
 	pyro_set_input(b->p, -1);
+}
+
+static void use_raw(struct bench *b, struct channel_numbers *n)
+{
+	struct raw_source src = source(b);
+	struct raw raw = raw_restore(b->loop, &src);
+	struct remote *remote = remote_over(b->p, raw.mux);
+
+	use_channel(b, remote, n);
 	(void)remote_free(remote);
 	raw_end(&raw);
 }
@@ -305,44 +314,20 @@ static void use_pyro(struct bench *b, struct channel_numbers *n, struct series *
 		     struct series *supervisor_kib)
 {
 	struct pyro_vm vm, started;
+	struct pyro_vm_deleted gone;
 	struct pyro_error err;
 	struct remote *remote;
-	struct pyro_vm_deleted gone;
-	AUTO_FD int bulk = open_bulk(b);
-	int64_t begun;
 
 	if (pyro_create_vm(b->p, &(struct pyro_create_vm_args){.environment = ENVIRONMENT}, &vm,
 			   &err) < 0 ||
 	    pyro_start_vm(b->p, &(struct pyro_start_vm_args){.vm_id = vm.vm_id}, &started, &err) <
 		    0)
 		die("start a VM", &err);
+	add(vm_kib, private_kib(find_process("/usr/bin/qemu-system-x86_64", "-incoming")));
 	remote = remote_connect(b->p, vm.vm_id, &err);
 	if (!remote)
 		die("connect to the supervisor", &err);
-	begun = clock_ns();
-	exec_remote(remote, argv_true());
-	add(&n->first, since_ms(begun));
-	for (int i = 0; i < LATER_EXECS; i++) {
-		begun = clock_ns();
-		exec_remote(remote, argv_true());
-		add(&n->later, since_ms(begun));
-	}
-	add(vm_kib, private_kib(find_process("/usr/bin/qemu-system-x86_64", "-incoming")));
-	for (int i = 0; i < ROUND_TRIPS; i++) {
-		begun = clock_ns();
-		if (remote_call(remote, "bench", "hello", json_pack("{s:i}", "version", 1),
-				deadline_in(STEP_MS), NULL, &err) < 0)
-			die("hello", &err);
-		add(&n->trip, since_ms(begun));
-	}
-	begun = clock_ns();
-	exec_remote(remote, shell(OUT_LINE));
-	add(&n->out, rate(since_ms(begun)));
-	pyro_set_input(b->p, bulk);
-	begun = clock_ns();
-	exec_remote(remote, shell(IN_LINE));
-	add(&n->in, rate(since_ms(begun)));
-	pyro_set_input(b->p, -1);
+	use_channel(b, remote, n);
 	add(supervisor_kib, private_kib(find_process("pyro-supervisor", vm.vm_id)));
 	(void)remote_free(remote);
 	if (pyro_delete_vm(b->p, &(struct pyro_delete_vm_args){.vm_id = vm.vm_id}, &gone, &err) < 0)
@@ -366,7 +351,7 @@ static void measure_channel(struct bench *b)
 	report(b, "round trip to the agent", "ms", median(&ours.trip), median(&floor.trip), 0);
 	report(b, "output of a command", "MiB/s", median(&ours.out), median(&floor.out), 0);
 	report(b, "input of a command", "MiB/s", median(&ours.in), median(&floor.in), 0);
-	report(b, "private memory of a VM", "MiB", median(&vm_kib) / 1024, 0, 0);
+	report(b, "private memory of an idle VM", "MiB", median(&vm_kib) / 1024, 0, 0);
 	report(b, "private memory of a supervisor, after 256 MiB", "MiB",
 	       median(&supervisor_kib) / 1024, 0, 6);
 }

@@ -120,16 +120,25 @@ static int short_address(const char *path, struct sockaddr_un *ret, struct pyro_
 	return fd;
 }
 
-int state_listen(const char *path, struct pyro_error *err)
+/* A stream socket, and the short address of path with the directory that makes it valid. */
+static int new_socket(const char *path, int flags, struct sockaddr_un *ret_addr, int *ret_dir,
+		      struct pyro_error *err)
 {
-	AUTO_FD int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	AUTO_FD int dir = -1;
-	struct sockaddr_un addr;
+	AUTO_FD int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 
 	if (sock < 0)
 		return err_sys(err, errno, "create a socket");
-	dir = short_address(path, &addr, err);
-	if (dir < 0)
+	*ret_dir = short_address(path, ret_addr, err);
+	return *ret_dir < 0 ? -1 : TAKE_FD(sock);
+}
+
+int state_listen(const char *path, struct pyro_error *err)
+{
+	AUTO_FD int dir = -1;
+	struct sockaddr_un addr;
+	AUTO_FD int sock = new_socket(path, SOCK_NONBLOCK, &addr, &dir, err);
+
+	if (sock < 0)
 		return -1;
 	(void)unlink(path);
 	if (bind(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(sock, 64) < 0)
@@ -139,14 +148,11 @@ int state_listen(const char *path, struct pyro_error *err)
 
 int state_connect(const char *path, struct pyro_error *err)
 {
-	AUTO_FD int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	AUTO_FD int dir = -1;
 	struct sockaddr_un addr;
+	AUTO_FD int sock = new_socket(path, 0, &addr, &dir, err);
 
 	if (sock < 0)
-		return err_sys(err, errno, "create a socket");
-	dir = short_address(path, &addr, err);
-	if (dir < 0)
 		return -1;
 	if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
