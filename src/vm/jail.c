@@ -5,6 +5,7 @@
 
 #include <linux/limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,6 +91,7 @@ int jail_check(struct pyro_error *err)
 int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err)
 {
 	AUTO_FREE char *bwrap = find_bwrap(err);
+	AUTO_FREE char *program = mem_printf("/usr/bin%s", strrchr(jail->program, '/'));
 
 	if (!bwrap)
 		return -1;
@@ -99,7 +101,7 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 		argv_add(a, "--setenv", "LD_PRELOAD", jail->preload, NULL);
 	add_tree(a);
 	add_identity(a, jail);
-	argv_add(a, "--ro-bind", jail->program, jail->program, NULL);
+	argv_add(a, "--ro-bind", jail->program, program, NULL);
 	if (jail->has_kvm)
 		argv_add(a, "--dev-bind", "/dev/kvm", "/dev/kvm", NULL);
 	for (size_t i = 0; i < jail->n_files; i++)
@@ -108,7 +110,7 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 	argv_add(a, "--remount-ro", "/", "--chdir", "/", "--", NULL);
 	if (jail->uid != (uid_t)-1)
 		add_setpriv(a, jail);
-	argv_add(a, jail->program, NULL);
+	argv_add(a, program, NULL);
 	return 0;
 }
 

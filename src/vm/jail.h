@@ -29,7 +29,7 @@ struct jail_file {
 };
 
 struct jail {
-	const char *program; /* absolute path, at the same place in the jail */
+	const char *program; /* absolute path; in the jail it is in /usr/bin */
 	const struct jail_file *files;
 	size_t n_files;
 	uid_t uid; /* its own user and group id, or (uid_t)-1 to stay who we are */

@@ -114,6 +114,15 @@ static void machine_exited(struct loop_child *child, int wait_status)
 		vm->hooks.on_gone(vm->hooks.ctx);
 }
 
+void qemu_read_console(struct vm *vm)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	while (vm->console.fd >= 0 && (n = read(vm->console.fd, chunk, sizeof(chunk))) > 0)
+		capture_add(&vm->console_text, chunk, (size_t)n);
+}
+
 static void console_ready(struct loop_fd *src, uint32_t events)
 {
 	struct vm *vm = src->ctx;
@@ -159,6 +168,8 @@ static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ra
 	static const size_t n_files[] = {[QEMU_BOOT] = 4, [QEMU_SAVE] = 5, [QEMU_RESTORE] = 6};
 	AUTO_FREE char *program = qemu_program(err);
 	AUTO_ARGV struct argv argv = ARGV_INIT;
+	/* What the jail and QEMU complain of is found where the guest's last words are. */
+	int errors = log_is_on() ? STDERR_FILENO : theirs[2];
 	struct proc_limit limits[JAIL_MAX_LIMITS];
 	struct jail jail = {
 		.program = program,
@@ -182,8 +193,8 @@ static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ra
 				  .fds = (const struct proc_fd[]){{theirs[0], QMP_FD},
 								  {theirs[1], AGENT_FD},
 								  {theirs[2], CONSOLE_FD},
-								  {STDERR_FILENO, STDERR_FILENO}},
-				  .n_fds = log_is_on() ? 4 : 3,
+								  {errors, STDERR_FILENO}},
+				  .n_fds = 4,
 				  .limits = limits,
 				  .n_limits = jail_limits(&jail, limits),
 				  .die_with_parent = true,

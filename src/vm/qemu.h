@@ -30,6 +30,9 @@ char *qemu_program(struct pyro_error *err);
 int qemu_launch(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,
 		struct pyro_error *err);
 
+/* Takes what there is on the console now, which also has what the jail and QEMU complain of. */
+void qemu_read_console(struct vm *vm);
+
 /* Lets the machine run. */
 int qemu_run(struct vm *vm, struct pyro_error *err);
 /* Pauses the machine and writes all but its memory to state_path; QEMU is of no use afterwards. */

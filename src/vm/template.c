@@ -26,6 +26,7 @@
 #define KEPT 8 /* templates of about 100 MB each */
 #define NAME_HEX 32
 #define LOCK_MS 60000
+#define LOCK_LOOK_MS 20
 #define WARM_MS 5000
 
 /* What most commands need first: their pages are then in every machine's page cache. */
@@ -224,6 +225,27 @@ static void evict(const char *parent)
 		(void)dir_remove(oldest, NULL);
 }
 
+/* Waits for others who build the same, and can be interrupted. */
+static int lock_build(struct loop *loop, const char *path, int64_t deadline, struct pyro_error *err)
+{
+	static const bool never = false;
+	struct pyro_error why;
+
+	for (;;) {
+		int fd = file_lock(path, clock_ms(), &why);
+
+		if (fd >= 0)
+			return fd;
+		if (why.code == PYRO_E_BUSY && deadline_left(deadline) > 0)
+			(void)loop_until(loop, &never, deadline_in(LOCK_LOOK_MS), "a template",
+					 &why);
+		if (why.code != PYRO_E_TIMEOUT) {
+			*err = why;
+			return -1;
+		}
+	}
+}
+
 /* Beside its place, under a lock, then renamed into it. */
 static int make_template(struct loop *loop, const struct vm_spec *spec, enum template_kind kind,
 			 const char *parent, const char *dir, struct pyro_error *err)
@@ -236,11 +258,13 @@ static int make_template(struct loop *loop, const struct vm_spec *spec, enum tem
 
 	if (dir_make(parent, 0700, err) < 0)
 		return -1;
-	lock = file_lock(lock_path, deadline_in(vm_patience_ms(spec->accel, LOCK_MS)), err);
+	lock = lock_build(loop, lock_path, deadline_in(vm_patience_ms(spec->accel, LOCK_MS)), err);
 	if (lock < 0)
 		return -1;
-	if (file_exists(dir))
-		return 0; /* somebody else made it while we waited */
+	if (file_exists(dir)) { /* somebody else made it while we waited */
+		(void)unlink(lock_path);
+		return 0;
+	}
 	if (dir_remove(build_dir, err) < 0)
 		return -1;
 	t = template_at(build_dir);
