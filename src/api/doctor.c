@@ -75,7 +75,7 @@ static bool examine_runtime(struct pyro_doctor *d)
 			is_ok = false;
 		}
 	}
-	if (engine_qemu_check(&err) < 0 || jail_try(&err) < 0) {
+	if (engine_qemu_try(&err) < 0) {
 		add_error(d, "runtime", &err);
 		is_ok = false;
 	}

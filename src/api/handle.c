@@ -2,6 +2,7 @@
 
 #include "api/reap.h"
 #include "base/err.h"
+#include "base/utf8.h"
 #include "workspace/records.h"
 #include "workspace/state.h"
 
@@ -108,6 +109,7 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	va_start(ap, fmt);
 	detail = mem_vprintf(fmt, ap);
 	va_end(ap);
+	utf8_clean_line(detail);
 	p->observer.on_phase(p->observer.ctx, op, detail);
 }
 

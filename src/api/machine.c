@@ -65,7 +65,9 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, bool is_owned, co
 	AUTO_IMAGE struct image image = IMAGE_INIT;
 	struct vm_host host;
 
-	if (!shim || engine_qemu_check(err) < 0 || vm_host_examine(cache_dir, &host, err) < 0 ||
+	/* Where a fallback is allowed, the jail is tried: it may be forbidden here. */
+	if (!shim || (vm->allow_host_compat ? engine_qemu_try(err) : engine_qemu_check(err)) < 0 ||
+	    vm_host_examine(cache_dir, &host, err) < 0 ||
 	    open_image(p, vm, is_owned, agent, &image, err) < 0)
 		return -1;
 	return json_object_update_new(
@@ -167,6 +169,22 @@ static void fill_output(const struct capture *c, char **text, int64_t *bytes, bo
 	*truncated = capture_is_truncated(c);
 }
 
+/* What a guest says of a command, believed as far as it makes sense. */
+static int take_result(const json_t *result, struct pyro_run *ret, struct pyro_error *err)
+{
+	const json_t *exit_code = json_object_get(result, "exit_code");
+	const json_t *duration_ms = json_object_get(result, "duration_ms");
+
+	if (!json_is_integer(exit_code) || !json_is_integer(duration_ms) ||
+	    json_integer_value(exit_code) < 0 || json_integer_value(exit_code) > 255 ||
+	    json_integer_value(duration_ms) < 0)
+		return err_set(err, PYRO_E_PROTOCOL, "the guest's result of the command is none");
+	ret->exit_code = json_integer_value(exit_code);
+	ret->duration_ms = json_integer_value(duration_ms);
+	ret->timed_out = json_is_true(json_object_get(result, "timed_out"));
+	return 0;
+}
+
 int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
 		 struct pyro_run *ret, struct pyro_error *err)
 {
@@ -177,11 +195,10 @@ int machine_exec(struct machine *m, const char *const *command, int64_t timeout_
 	capture_init(&output.out, OUTPUT_KEPT);
 	capture_init(&output.err, OUTPUT_KEPT);
 	r = remote_exec(m->remote, exec_args(command, timeout_seconds), &output, &result, err);
+	if (r == 0)
+		r = take_result(result, ret, err);
 	if (r == 0) {
 		ret->command = strv_dup(command);
-		ret->exit_code = json_integer_value(json_object_get(result, "exit_code"));
-		ret->duration_ms = json_integer_value(json_object_get(result, "duration_ms"));
-		ret->timed_out = json_is_true(json_object_get(result, "timed_out"));
 		ret->execution_mode = mem_strdup(m->execution_mode);
 		ret->accel = mem_strdup(m->accel);
 		fill_output(&output.out, &ret->stdout, &ret->stdout_bytes, &ret->stdout_truncated);

@@ -134,7 +134,8 @@ static void talk_json(struct talk *talk, const char *data, size_t len)
 {
 	json_t *object = json_loadb(data, len, 0, NULL);
 
-	if (json_object_get(object, "event")) {
+	/* Only the supervisor tells phases, while it starts; the rest comes from the guest. */
+	if (!talk->output && json_object_get(object, "event")) {
 		tell_phase(talk, object);
 		json_decref(object);
 		return;
@@ -248,6 +249,8 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 	result = loop_until(r->p->loop, &talk->is_over, deadline, name, err);
 	if (talk->call)
 		mux_cancel(talk->call);
+	if (result == 0 && !talk->has_failed && !json_is_object(talk->result))
+		result = err_set(err, PYRO_E_PROTOCOL, "call '%s' ended without a result", name);
 	if (result == 0 && talk->has_failed) {
 		if (err)
 			*err = talk->error;

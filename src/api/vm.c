@@ -52,11 +52,10 @@ static int get_vm(struct pyro *p, const char *vm_id, struct pyro_vm *ret, struct
 	alive = state_vm_file(p->state, vm_id, "alive");
 	if (strcmp(ret->state, "started") != 0 || file_is_locked(alive))
 		return 0;
-	free(ret->state);
-	free(ret->reason);
-	ret->state = mem_strdup("failed");
-	ret->reason = mem_strdup("its supervisor was killed");
-	return records_set_vm_state(p->records, vm_id, ret->state, ret->reason, NULL, NULL, err);
+	pyro_vm_done(ret);
+	if (records_fail_vm(p->records, vm_id, "its supervisor was killed", err) < 0)
+		return -1;
+	return records_get_vm(p->records, vm_id, ret, err);
 }
 
 static struct pyro_vm new_vm(const char *environment, int64_t vcpu_count, int64_t mem_mib,

@@ -116,7 +116,7 @@ static int copy_extent(int in, int out, off_t from, off_t to)
 	while (from < to) {
 		ssize_t n = copy_file_range(in, &from, out, NULL, (size_t)(to - from), 0);
 
-		if (n < 0 && errno == EXDEV) /* other kinds of file system cannot do it */
+		if (n < 0 && errno != EINTR) /* not every kind of file system can do it */
 			n = sendfile(out, in, &from, (size_t)(to - from));
 		if (n < 0 && errno != EINTR)
 			return -1;
@@ -287,5 +287,8 @@ bool file_is_locked(const char *path)
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct flock lock = WHOLE_FILE;
 
-	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	/* Where it cannot be told, somebody may hold it: what is not locked may be removed. */
+	if (fd < 0)
+		return errno != ENOENT;
+	return fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type != F_UNLCK;
 }

@@ -128,11 +128,11 @@ int loop_add_child(struct loop *loop, struct loop_child *child, pid_t pid, struc
 		return err_sys(err, errno, "watch process %d", (int)pid);
 	child->pidfd.on_ready = child_ready;
 	child->pidfd.ctx = child;
-	child->pid = pid;
 	if (loop_add_fd(loop, &child->pidfd, fd, EPOLLIN, err) < 0) {
 		fd_close(&fd);
 		return -1;
 	}
+	child->pid = pid;
 	return 0;
 }
 

@@ -49,10 +49,21 @@ static void forget_call(struct mux_call *call, const struct pyro_error *error)
 static void start_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
 	struct supervisor *s = mux_call_ctx(call);
+	struct pyro_error error;
 
-	if (kind != MUX_JSON || s->start_call)
+	if (kind != MUX_JSON)
 		return;
+	if (s->spec) {
+		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' was started already", s->vm_id);
+		mux_fail(call, &error);
+		return;
+	}
 	s->spec = json_loadb(data, len, 0, NULL);
+	if (!json_is_object(s->spec)) {
+		(void)err_set(&error, PYRO_E_INVALID, "start needs an object");
+		mux_fail(call, &error);
+		return;
+	}
 	s->start_call = call;
 	s->is_asked_to_start = true;
 }
@@ -139,9 +150,12 @@ static void client_down(struct mux *mux, const struct pyro_error *error)
 
 	(void)error;
 	client->is_down = true;
+	/* A stop that was accepted stands: the disk stays, whoever owned the VM. */
 	if (client->s->owner == mux) {
 		client->s->owner = NULL;
-		supervisor_end(client->s, ENDING_DESTROY, PYRO_E_CANCELLED, "the owner is gone");
+		if (client->s->ending != ENDING_STOP)
+			supervisor_end(client->s, ENDING_DESTROY, PYRO_E_CANCELLED,
+				       "the owner is gone");
 	} else if (!client->s->is_asked_to_start) {
 		supervisor_end(client->s, ENDING_STOP, PYRO_E_CANCELLED, "nobody asked to start");
 	}

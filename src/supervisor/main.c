@@ -27,10 +27,13 @@
 #include <unistd.h>
 
 #define FIRST_CALL_MS 10000
+#define TTL_LOOK_S 15
 
 void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code code,
 		    const char *message)
 {
+	if (s->is_finishing)
+		return;
 	if (ending == ENDING_FAILED && s->owner)
 		ending = ENDING_DESTROY; /* the owner is told, and nobody else will ask */
 	if (s->ending == ENDING_NONE || ending == ENDING_DESTROY) {
@@ -55,10 +58,22 @@ static void signal_came(struct loop_fd *src, uint32_t events)
 			       "the VM's supervisor was told to end");
 }
 
-static void time_is_up(struct loop_timer *timer)
+/*
+ * The end is a point on the wall clock. Timers stand still while the machine sleeps and know
+ * nothing of clocks that are set, so it is looked at now and then.
+ */
+static void look_at_clock(struct loop_timer *timer)
 {
-	supervisor_end(timer->ctx, ENDING_DESTROY, PYRO_E_TIMEOUT,
-		       "the VM's time to live is over (--ttl-seconds)");
+	struct supervisor *s = timer->ctx;
+	double left = json_number_value(json_object_get(s->spec, "expires_at")) - clock_wall();
+
+	if (left <= 0)
+		supervisor_end(s, ENDING_DESTROY, PYRO_E_TIMEOUT,
+			       "the VM's time to live is over (--ttl-seconds)");
+	else
+		loop_set_timer(s->loop, timer,
+			       deadline_in(left < TTL_LOOK_S ? (int64_t)(left * 1000) + 1
+							     : TTL_LOOK_S * 1000));
 }
 
 static void machine_gone(void *ctx)
@@ -114,11 +129,13 @@ static struct vm_spec spec_of(const struct supervisor *s)
 	};
 }
 
-/* Errors that mean that no guest runs here, not that this one had bad luck. */
+/*
+ * Errors that mean that no guest runs here, not that this one had bad luck: another guest that
+ * takes all processors for itself must not make a command run on the host.
+ */
 static bool is_no_guest(const struct pyro_error *error)
 {
-	return error->code == PYRO_E_MISSING_DEPENDENCY || error->code == PYRO_E_NO_GUEST ||
-	       error->code == PYRO_E_BOOT_FAILED;
+	return error->code == PYRO_E_MISSING_DEPENDENCY || error->code == PYRO_E_NO_GUEST;
 }
 
 static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct vm_hooks *hooks,
@@ -136,11 +153,10 @@ static int start_vm(struct supervisor *s, struct pyro_error *err)
 	bool may_be_host = json_is_true(json_object_get(s->spec, "allow_host_compat"));
 	struct vm_spec spec = spec_of(s);
 	struct pyro_error why;
-	double left = json_number_value(json_object_get(s->spec, "expires_at")) - clock_wall();
 
-	s->ttl.on_time = time_is_up;
+	s->ttl.on_time = look_at_clock;
 	s->ttl.ctx = s;
-	loop_set_timer(s->loop, &s->ttl, deadline_in(left > 0 ? (int64_t)(left * 1000) : 0));
+	look_at_clock(&s->ttl);
 	if (!is_host && start_guest(s, &spec, &hooks, &why) == 0)
 		return 0;
 	if (!is_host && !(may_be_host && is_no_guest(&why))) {
@@ -187,6 +203,7 @@ static int end_machine(struct supervisor *s, struct pyro_error *err)
 {
 	int result = 0;
 
+	s->is_finishing = true;
 	loop_resume(s->loop);
 	if (s->ending == ENDING_STOP && s->vm && !s->vm->is_gone)
 		result = s->vm->engine->stop(s->vm, err);
@@ -311,6 +328,7 @@ int main(int argc, char **argv)
 	if (fork() != 0)
 		_exit(0);
 	(void)umask(077);
+	(void)!chdir("/"); /* the caller's directory is not ours to keep busy */
 	(void)fcntl(SUPERVISOR_CLIENT_FD, F_SETFD, FD_CLOEXEC);
 	(void)fcntl(SUPERVISOR_LOCK_FD, F_SETFD, FD_CLOEXEC);
 	(void)prctl(PR_SET_NAME, "pyro-supervisor");

@@ -3,19 +3,23 @@
  * each to the other as they come. Bytes count against the sender's window until the receiver's
  * queue has room again, so a slow reader slows down the writer and nothing piles up here.
  *
- * The agent is the guest's, so the timeout of an exec is kept here too: if the agent has not
- * reported some time after it should have, the answer is made here and the agent's call dropped.
+ * The agent is the guest's, so of its JSON only one small result is taken, no events, and the hint
+ * of an error is ours: what it says is shown to people and agents as pyro's. And the timeout of an
+ * exec is kept here too: if the agent has not reported some time after it should have, the answer
+ * is made here and the agent's call dropped.
  */
 #include "supervisor/supervisor.h"
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "channel/call.h"
 #include "channel/mux.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define GRACE_MS 3000
+#define RESULT_MAX (64 * 1024)
 
 struct side {
 	struct mux_call *call; /* NULL once closed */
@@ -31,7 +35,8 @@ struct relay {
 	struct loop_timer timeout;
 	int64_t started_at;
 	bool has_args;
-	bool is_answered; /* here, because the agent did not */
+	bool has_result;
+	bool is_answered; /* nothing more of the agent is wanted */
 };
 
 static struct side *other_side(struct side *side)
@@ -59,6 +64,53 @@ static void side_record(struct mux_call *call, enum mux_kind kind, const char *d
 		from->owed += len;
 	else
 		mux_consume(call, len);
+}
+
+/* The client is told; the agent is not asked any more. */
+static void answer_error(struct relay *relay, const struct pyro_error *error)
+{
+	relay->is_answered = true;
+	if (relay->client.call)
+		mux_fail(relay->client.call, error);
+	if (relay->agent.call)
+		mux_cancel(relay->agent.call);
+}
+
+/* The result of a call, from a guest that may be hostile. */
+static void agent_result(struct relay *relay, const char *data, size_t len)
+{
+	json_t *result =
+		len <= RESULT_MAX ? json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	struct pyro_error error;
+
+	if (!json_is_object(result) || json_object_get(result, "event")) {
+		(void)err_set(&error, PYRO_E_PROTOCOL, "the guest's answer is not one");
+		answer_error(relay, &error);
+	} else if (call_error_from_json(result, &error) < 0) {
+		(void)err_hint(&error, "%s", err_default_hint(error.code));
+		answer_error(relay, &error);
+	} else if (relay->client.call) {
+		mux_send(relay->client.call, MUX_JSON, data, len);
+	}
+	json_decref(result);
+}
+
+static void agent_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct side *side = mux_call_ctx(call);
+	struct relay *relay = side->relay;
+
+	if (kind != MUX_JSON) {
+		side_record(call, kind, data, len);
+	} else if (!relay->has_result) {
+		relay->has_result = true;
+		agent_result(relay, data, len);
+	} else if (!relay->is_answered) {
+		struct pyro_error error;
+
+		(void)err_set(&error, PYRO_E_PROTOCOL, "the guest answered twice");
+		answer_error(relay, &error);
+	}
 }
 
 static void side_drained(struct mux_call *call)
@@ -102,16 +154,19 @@ static void side_close(struct mux_call *call, const struct pyro_error *error)
 }
 
 static const struct mux_call_ops agent_ops = {
-	.on_record = side_record,
+	.on_record = agent_record,
 	.on_finish = side_finish,
 	.on_drained = side_drained,
 	.on_close = side_close,
 };
 
-/* The agent did not keep the timeout: answer for it. */
-static void answer_timeout(struct loop_timer *timer)
+static int64_t grace_deadline(const struct relay *relay)
 {
-	struct relay *relay = timer->ctx;
+	return deadline_in(vm_patience_ms(relay->s->vm->spec.accel, GRACE_MS));
+}
+
+static void send_timeout(struct relay *relay)
+{
 	struct mux_call *agent = relay->agent.call;
 	AUTO_FREE char *text = mem_printf("{\"exit_code\":124,\"signal\":null,\"timed_out\":true,"
 					  "\"duration_ms\":%lld}",
@@ -126,6 +181,18 @@ static void answer_timeout(struct loop_timer *timer)
 		mux_cancel(agent);
 }
 
+/* The agent did not keep the timeout: answer for it. */
+static void answer_timeout(struct loop_timer *timer)
+{
+	struct relay *relay = timer->ctx;
+
+	/* Or it did, and its answer waits behind output that the client is slow to read. */
+	if (relay->agent.owed) {
+		loop_set_timer(relay->s->loop, timer, grace_deadline(relay));
+		return;
+	}
+	send_timeout(relay);
+}
 static void keep_timeout(struct relay *relay, const char *args, size_t len)
 {
 	json_t *object = json_loadb(args, len, 0, NULL);
@@ -141,6 +208,18 @@ static void keep_timeout(struct relay *relay, const char *args, size_t len)
 	}
 }
 
+/* Whether the machine takes no calls, not yet or not any more; then the call is answered. */
+static bool refuse(struct supervisor *s, struct mux_call *call, const char *name)
+{
+	struct pyro_error error;
+
+	if (s->vm && !s->is_ending)
+		return false;
+	(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' is not ready for '%s'", s->vm_id, name);
+	mux_fail(call, &error);
+	return true;
+}
+
 /* From the client: the first JSON holds the arguments, and starts the call at the agent. */
 static void client_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
@@ -153,8 +232,9 @@ static void client_record(struct mux_call *call, enum mux_kind kind, const char 
 		return;
 	}
 	relay->has_args = true;
+	if (refuse(relay->s, call, relay->name))
+		return;
 	args = mem_strndup(data, len);
-	mux_consume(call, len);
 	keep_timeout(relay, data, len);
 	relay->agent.call =
 		mux_start(relay->s->vm->agent, relay->name, args, &agent_ops, &relay->agent);
@@ -177,14 +257,8 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 {
 	struct relay *relay;
 
-	if (!s->vm || s->is_ending) {
-		struct pyro_error error;
-
-		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' is not ready for '%s'", s->vm_id,
-			      name);
-		mux_fail(call, &error);
+	if (refuse(s, call, name))
 		return;
-	}
 	relay = mem_zalloc(1, sizeof(*relay));
 	relay->s = s;
 	relay->name = mem_strdup(name);

@@ -10,7 +10,7 @@
  *	start {spec}         once, by the first client; phases as events; {execution_mode, accel};
  *	                     undone if that client goes away before it is answered
  *	own {}               the VM ends with this connection
- *	exec, tar_in, tar_out   as the agent's, relayed
+ *	hello, exec, tar_in, tar_out   as the agent's, relayed
  *	stop {}              flushes, ends the machine, keeps the disk; the supervisor ends
  *	destroy {}           ends the machine and removes everything; the supervisor ends
  *
@@ -59,7 +59,8 @@ struct supervisor {
 	struct mux_call *start_call; /* waits for its answer */
 	struct mux_call *end_call;   /* waits for its answer */
 	bool is_asked_to_start;
-	bool is_ending; /* ending != ENDING_NONE; what main waits for */
+	bool is_finishing; /* the end is being carried out; nothing changes it any more */
+	bool is_ending;    /* ending != ENDING_NONE; what main waits for */
 	enum ending ending;
 	struct pyro_error
 		reason; /* why: what calls under way are told, and with ENDING_FAILED the record */

@@ -82,6 +82,8 @@ extern const struct engine engine_host;
 
 /* Whether the programs that engine_qemu needs are here: PYRO_E_MISSING_DEPENDENCY. */
 int engine_qemu_check(struct pyro_error *err);
+/* Also whether the jail really works here, which costs some milliseconds: PYRO_E_NO_GUEST. */
+int engine_qemu_try(struct pyro_error *err);
 
 /* Kills what still runs, waits until it is gone, and frees. NULL is fine; returns NULL. */
 struct vm *vm_free(struct vm *vm);

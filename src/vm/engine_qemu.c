@@ -11,6 +11,7 @@
 #include "vm/template.h"
 #include "vm/vm.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -54,20 +55,38 @@ static int mount_root(struct vm *vm, struct pyro_error *err)
 	return vm_call(vm, "mount", NULL, boot_deadline(vm), err);
 }
 
-/* A new machine's disk is a copy; what an earlier try left of it goes. */
+/* A new machine's disk is a copy, whole or not there; what an earlier try left of it goes. */
 static int make_disk(const struct vm *vm, const char *from, struct pyro_error *err)
 {
-	(void)unlink(vm->spec.disk_path);
-	return file_copy(from, vm->spec.disk_path, 0600, err);
+	AUTO_FREE char *temp = mem_printf("%s.new", vm->spec.disk_path);
+
+	(void)unlink(temp);
+	if (file_copy(from, temp, 0600, err) < 0)
+		return -1;
+	if (rename(temp, vm->spec.disk_path) < 0)
+		return err_sys(err, errno, "rename '%s'", temp);
+	return 0;
+}
+
+/* Whether a machine that did not come to life tells of its template, and not of its own disk. */
+static bool blames_template(const struct vm *vm, const struct pyro_error *error)
+{
+	return vm->spec.is_fresh && error->code == PYRO_E_BOOT_FAILED && !loop_is_stopped(vm->loop);
 }
 
 static int restore_from(struct vm *vm, const struct template *t, struct pyro_error *err)
 {
-	bool is_fresh = vm->spec.is_fresh;
+	struct pyro_error why;
 
-	if (is_fresh && make_disk(vm, t->disk_path, err) < 0)
+	if (vm->spec.is_fresh && make_disk(vm, t->disk_path, err) < 0)
 		return -1;
-	if (boot_restored(vm, t, err) < 0 || (!is_fresh && mount_root(vm, err) < 0))
+	if (boot_restored(vm, t, &why) < 0) {
+		if (blames_template(vm, &why))
+			template_discard(t);
+		*err = why;
+		return -1;
+	}
+	if (!vm->spec.is_fresh && mount_root(vm, err) < 0)
 		return -1;
 	return give_identity(vm, err);
 }
@@ -81,8 +100,6 @@ static int restore(struct vm *vm, struct pyro_error *err)
 	if (template_ensure(vm->loop, &vm->spec, kind, &vm->hooks, &t, err) < 0)
 		return -1;
 	result = restore_from(vm, &t, err);
-	if (result < 0 && !loop_is_stopped(vm->loop))
-		template_discard(&t);
 	template_done(&t);
 	return result;
 }
@@ -141,6 +158,11 @@ int engine_qemu_check(struct pyro_error *err)
 	AUTO_FREE char *qemu = qemu_program(err);
 
 	return qemu ? jail_check(err) : -1;
+}
+
+int engine_qemu_try(struct pyro_error *err)
+{
+	return engine_qemu_check(err) < 0 ? -1 : jail_try(err);
 }
 
 const struct engine engine_qemu = {

@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 
 #include <linux/limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,11 +22,22 @@
 #define MAX_FDS 128
 #define MAX_THREADS 256
 
+/* Whether there are such user ids here: root in a namespace has only those it was given. */
+static bool has_uids(void)
+{
+	AUTO_BUF struct buf map = BUF_INIT(4096);
+	unsigned inside, outside, count;
+
+	return file_read("/proc/self/uid_map", &map, NULL) == 0 &&
+	       sscanf(buf_text(&map), "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
+	       count > UID_BASE + UID_SPAN;
+}
+
 uid_t jail_uid(const char *vm_id)
 {
 	uint32_t hash = 2166136261u; /* FNV-1a: ids are random already, this only shortens them */
 
-	if (geteuid() != 0)
+	if (geteuid() != 0 || !has_uids())
 		return (uid_t)-1;
 	for (; *vm_id; vm_id++)
 		hash = (hash ^ (unsigned char)*vm_id) * 16777619u;
@@ -123,6 +136,8 @@ int jail_try(struct pyro_error *err)
 		return -1;
 	if (proc_check(&argv, &(struct proc_options){.deadline = deadline_in(TRY_MS)}, err) < 0) {
 		(void)err_wrap(err, "the jail does not work here");
+		if (err)
+			err->code = PYRO_E_NO_GUEST;
 		return err_hint(err, "allow unprivileged user namespaces, or run pyro as root");
 	}
 	return 0;
@@ -149,7 +164,7 @@ const char *jail_level(void)
 
 	if (!bwrap)
 		return "none: bubblewrap is not installed";
-	if (geteuid() == 0)
+	if (jail_uid("") != (uid_t)-1)
 		return "bubblewrap + seccomp, own user id per VM";
 	return "bubblewrap + seccomp in a user namespace";
 }

@@ -69,7 +69,7 @@ static void add_devices(struct argv *a)
 		 "driver=qcow2,node-name=disk,discard=unmap,file.driver=file,"
 		 "file.filename=/vm/disk,backing.driver=raw,backing.read-only=on,"
 		 "backing.file.driver=file,backing.file.filename=/vm/root",
-		 "-device", "virtio-blk-device,drive=disk", NULL);
+		 "-device", "virtio-blk-device,drive=disk,werror=report", NULL);
 	argv_add(a, "-device", "virtio-serial-device", "-chardev", NULL);
 	argv_addf(a, "socket,id=agent,fd=%d", AGENT_FD);
 	argv_add(a, "-device", "virtserialport,id=agent,chardev=agent,name=pyro.agent", "-chardev",

@@ -10,6 +10,7 @@
 #include "vm/qmp.h"
 #include "vm/vm.h"
 
+#include <cpuid.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,14 +48,37 @@ static void add_file(SHA2_CTX *ctx, const char *path)
 	AUTO_FREE char *text = NULL;
 
 	(void)stat(path, &st);
-	text = mem_printf("%s %lld %lld %lld", path, (long long)st.st_ino, (long long)st.st_size,
-			  (long long)st.st_mtim.tv_sec);
+	text = mem_printf("%s %lld %lld %lld.%ld", path, (long long)st.st_ino,
+			  (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 	SHA256Update(ctx, (const uint8_t *)text, strlen(text) + 1);
 }
 
 static void add_text(SHA2_CTX *ctx, const char *text)
 {
 	SHA256Update(ctx, (const uint8_t *)text, strlen(text) + 1);
+}
+
+/*
+ * What `-cpu host` hands through, and the kernel whose KVM does it: a guest's code is patched for
+ * the processor it booted on.
+ */
+static void add_processor(SHA2_CTX *ctx, const struct vm_spec *spec)
+{
+	static const unsigned leaves[] = {0,          1,          7,          0xd,
+					  0x80000001, 0x80000002, 0x80000003, 0x80000004};
+	struct utsname host;
+
+	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++) {
+		unsigned regs[4] = {0};
+
+		(void)__get_cpuid_count(leaves[i], 0, &regs[0], &regs[1], &regs[2], &regs[3]);
+		if (leaves[i] == 1)
+			regs[1] &= 0x00ffffff; /* the rest is the number of the core we are on */
+		SHA256Update(ctx, (const uint8_t *)regs, sizeof(regs));
+	}
+	(void)uname(&host);
+	add_text(ctx, host.release);
+	SHA256Update(ctx, (const uint8_t *)&spec->tsc_khz, sizeof(spec->tsc_khz));
 }
 
 static int template_name(const struct vm_spec *spec, enum template_kind kind,
@@ -74,6 +99,8 @@ static int template_name(const struct vm_spec *spec, enum template_kind kind,
 	qemu_arguments(spec, QEMU_RESTORE, &args);
 	for (size_t i = 0; i < args.n; i++)
 		add_text(&ctx, args.v[i]);
+	if (spec->accel == VM_ACCEL_KVM)
+		add_processor(&ctx, spec);
 	add_text(&ctx, spec->kernel_id);
 	add_text(&ctx, spec->initrd_id);
 	add_text(&ctx, kind == TEMPLATE_ROOTED ? spec->root_id : "bare");
@@ -197,6 +224,25 @@ static int make_at(struct loop *loop, const struct vm_spec *spec, enum template_
 	return result < 0 ? -1 : verify(loop, spec, t, err);
 }
 
+/* All of it is on disk before its name says that it is good. */
+static int put_in_place(const struct template *t, const char *parent, const char *dir,
+			struct pyro_error *err)
+{
+	const char *const files[] = {t->ram_path, t->disk_path, t->state_path};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		AUTO_FD int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 || fsync(fd) < 0)
+			return err_sys(err, errno, "sync '%s'", files[i]);
+	}
+	if (file_sync_dir(t->dir, err) < 0)
+		return -1;
+	if (rename(t->dir, dir) < 0)
+		return err_sys(err, errno, "rename '%s'", t->dir);
+	return file_sync_dir(parent, err);
+}
+
 /* Removes all but the most recently used templates; builds that died have no lock and go too. */
 static void evict(const char *parent)
 {
@@ -269,8 +315,8 @@ static int make_template(struct loop *loop, const struct vm_spec *spec, enum tem
 		return -1;
 	t = template_at(build_dir);
 	result = make_at(loop, spec, kind, &t, err);
-	if (result == 0 && rename(build_dir, dir) < 0)
-		result = err_sys(err, errno, "rename '%s'", build_dir);
+	if (result == 0)
+		result = put_in_place(&t, parent, dir, err);
 	if (result < 0)
 		(void)dir_remove(build_dir, NULL);
 	template_done(&t);

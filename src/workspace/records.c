@@ -253,6 +253,21 @@ int records_set_vm_state(struct records *r, const char *vm_id, const char *state
 	return finish(r, stmt, err);
 }
 
+int records_fail_vm(struct records *r, const char *vm_id, const char *reason,
+		    struct pyro_error *err)
+{
+	sqlite3_stmt *stmt = prepare(r,
+				     "UPDATE vm SET state = 'failed', reason = ?2 "
+				     "WHERE vm_id = ?1 AND state = 'started'",
+				     err);
+
+	if (!stmt)
+		return -1;
+	bind_text(stmt, 1, vm_id);
+	bind_text(stmt, 2, reason);
+	return finish(r, stmt, err);
+}
+
 int records_delete_vm(struct records *r, const char *vm_id, struct pyro_error *err)
 {
 	sqlite3_stmt *stmt = prepare(r, "DELETE FROM vm WHERE vm_id = ?1", err);

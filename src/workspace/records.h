@@ -29,6 +29,9 @@ int records_get_vm(struct records *r, const char *vm_id, struct pyro_vm *ret,
 int records_set_vm_state(struct records *r, const char *vm_id, const char *state,
 			 const char *reason, const char *execution_mode, const char *accel,
 			 struct pyro_error *err);
+/* A VM that is "started" has failed; one that meanwhile is not is left alone. */
+int records_fail_vm(struct records *r, const char *vm_id, const char *reason,
+		    struct pyro_error *err);
 /* Missing is fine. */
 int records_delete_vm(struct records *r, const char *vm_id, struct pyro_error *err);
 
