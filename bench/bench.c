@@ -87,7 +87,10 @@ static double median(const struct series *s)
 	return s->n % 2 ? sorted[s->n / 2] : (sorted[s->n / 2 - 1] + sorted[s->n / 2]) / 2;
 }
 
-/* One line of the result. floor 0: there is none. limit 0: nothing is promised. */
+/*
+ * One line of the result. floor 0: there is none. limit 0: nothing is promised, else the most it
+ * may be: of the ratio where there is a floor, of the value where there is none.
+ */
 static void report(struct bench *b, const char *name, const char *unit, double value, double floor,
 		   double limit)
 {
@@ -101,7 +104,8 @@ static void report(struct bench *b, const char *name, const char *unit, double v
 		(void)snprintf(ratio_text, sizeof(ratio_text), "%.2f", value / floor);
 	}
 	if (limit > 0) {
-		(void)json_object_set_new(row, "promised", json_real(limit));
+		(void)json_object_set_new(row, floor > 0 ? "promised_ratio" : "promised",
+					  json_real(limit));
 		(void)snprintf(limit_text, sizeof(limit_text), "%g", limit);
 	}
 	(void)json_array_append_new(b->rows, row);

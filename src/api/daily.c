@@ -2,6 +2,8 @@
 
 #include "api/handle.h"
 #include "api/install.h"
+#include "api/machine.h"
+#include "api/remote.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -16,6 +18,7 @@
 #include <string.h>
 
 #define FORMAT 1
+#define PROOF_SECONDS 60
 #define PROOF_MAX (64 * 1024)
 
 static char *proof_path(struct pyro *p, const char *environment)
@@ -127,18 +130,41 @@ int daily_examine(struct pyro *p, const char *environment, struct pyro_daily_loo
 	return 0;
 }
 
-/* Creates a VM, uses it, stops it, finds its file again after a start, and deletes it. */
+/* Runs a line in a started VM, which lives on. */
+static int leave_mark(struct pyro *p, const struct pyro_vm *vm, struct pyro_error *err)
+{
+	static const char *const command[] = {"echo pyro > /root/proof", NULL};
+	struct machine m = {
+		.remote = remote_connect(p, vm->vm_id, err),
+		.execution_mode = mem_strdup(vm->execution_mode),
+		.accel = mem_strdup(vm->accel),
+	};
+	struct pyro_run run = {0};
+	int result = m.remote ? machine_exec(&m, command, PROOF_SECONDS, &run, err) : -1;
+
+	if (result == 0 && run.exit_code != 0)
+		result = err_set(err, PYRO_E_BOOT_FAILED, "the guest could not write: %s",
+				 run.stderr);
+	pyro_run_done(&run);
+	machine_done(&m);
+	return result;
+}
+
+/* Starts a VM, writes in it, stops it, finds what was written after a start, and deletes it. */
 static int prove_with(struct pyro *p, const char *vm_id, struct pyro_error *err)
 {
-	static const char *const command[] = {"test -d / && git --version || true", NULL};
+	static const char *const command[] = {"test \"$(cat /root/proof)\" = pyro", NULL};
 	const struct pyro_start_vm_args start = {.vm_id = vm_id};
 	struct pyro_vm vm = {0};
 	struct pyro_run run = {0};
+	int result;
 
 	if (pyro_start_vm(p, &start, &vm, err) < 0)
 		return -1;
+	result = leave_mark(p, &vm, err);
 	pyro_vm_done(&vm);
-	if (pyro_stop_vm(p, &(struct pyro_stop_vm_args){.vm_id = vm_id}, &vm, err) < 0)
+	if (result < 0 ||
+	    pyro_stop_vm(p, &(struct pyro_stop_vm_args){.vm_id = vm_id}, &vm, err) < 0)
 		return -1;
 	pyro_vm_done(&vm);
 	if (pyro_start_vm(p, &start, &vm, err) < 0)
@@ -148,10 +174,10 @@ static int prove_with(struct pyro *p, const char *vm_id, struct pyro_error *err)
 				&run, err) < 0)
 		return -1;
 	if (run.exit_code != 0)
-		(void)err_set(err, PYRO_E_BOOT_FAILED, "the proving command ended with status %lld",
-			      (long long)run.exit_code);
+		result = err_set(err, PYRO_E_BOOT_FAILED,
+				 "what the guest wrote was not there after a stop and a start");
 	pyro_run_done(&run);
-	return run.exit_code == 0 ? 0 : -1;
+	return result;
 }
 
 static int prove(struct pyro *p, const char *environment, struct pyro_error *err)
@@ -230,10 +256,13 @@ int pyro_prepare(struct pyro *p, const struct pyro_prepare_args *given, struct p
 
 	if (ops_apply_defaults(OP_prepare, given, &a, err) < 0)
 		return -1;
-	if (a.network)
-		return err_set(err, PYRO_E_REFUSED, "guests of this version have no network");
+	if (handle_refuse_network(a.network, err) < 0)
+		return -1;
 	cache_dir = install_cache_dir(err);
-	if (!cache_dir || handle_open(p, err) < 0 || prepare(p, &a, cache_dir, ret, err) < 0)
+	if (!cache_dir || handle_open(p, err) < 0)
+		return -1;
+	handle_begin(p);
+	if (handle_end(p, prepare(p, &a, cache_dir, ret, err)) < 0)
 		return -1;
 	ret->duration_ms = clock_ms() - begun;
 	return 0;

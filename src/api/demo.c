@@ -7,11 +7,6 @@
 
 #define ENVIRONMENT "debian:12"
 
-static int refuse_network(bool network, struct pyro_error *err)
-{
-	return network ? err_set(err, PYRO_E_REFUSED, "guests of this version have no network") : 0;
-}
-
 static int use_and_delete(struct pyro *p, struct pyro_demo *demo, struct pyro_error *err)
 {
 	static const char *const command[] = {"git", "--version", NULL};
@@ -33,13 +28,14 @@ static int use_and_delete(struct pyro *p, struct pyro_demo *demo, struct pyro_er
 	return 0;
 }
 
-int pyro_demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_demo *ret,
-	      struct pyro_error *err)
+static int demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_demo *ret,
+		struct pyro_error *err)
 {
 	struct pyro_demo demo = {0};
 	struct pyro_demo_args a;
 
-	if (ops_apply_defaults(OP_demo, given, &a, err) < 0 || refuse_network(a.network, err) < 0)
+	if (ops_apply_defaults(OP_demo, given, &a, err) < 0 ||
+	    handle_refuse_network(a.network, err) < 0)
 		return -1;
 	handle_phase(p, "demo", "phase=create environment=" ENVIRONMENT);
 	if (pyro_create_vm(p, &(struct pyro_create_vm_args){.environment = ENVIRONMENT},
@@ -58,4 +54,11 @@ int pyro_demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_de
 	}
 	*ret = demo;
 	return 0;
+}
+
+int pyro_demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_demo *ret,
+	      struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, demo(p, given, ret, err));
 }

@@ -82,8 +82,8 @@ int pyro_list_environments(struct pyro *p, const struct pyro_list_environments_a
 	return image_list(ret, err);
 }
 
-int pyro_pull_environment(struct pyro *p, const struct pyro_pull_environment_args *given,
-			  struct pyro_environment *ret, struct pyro_error *err)
+static int pull_environment(struct pyro *p, const struct pyro_pull_environment_args *given,
+			    struct pyro_environment *ret, struct pyro_error *err)
 {
 	struct pyro_pull_environment_args a;
 	int result;
@@ -91,11 +91,17 @@ int pyro_pull_environment(struct pyro *p, const struct pyro_pull_environment_arg
 	if (ops_apply_defaults(OP_pull_environment, given, &a, err) < 0)
 		return -1;
 	result = pull(p, a.environment, err);
-	handle_close(p);
 	if (result < 0)
 		return -1;
 	handle_phase(p, "pull", "phase=ready environment=%s", a.environment);
 	return image_inspect(a.environment, ret, err);
+}
+
+int pyro_pull_environment(struct pyro *p, const struct pyro_pull_environment_args *given,
+			  struct pyro_environment *ret, struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, pull_environment(p, given, ret, err));
 }
 
 int pyro_inspect_environment(struct pyro *p, const struct pyro_inspect_environment_args *given,

@@ -91,12 +91,20 @@ int handle_open(struct pyro *p, struct pyro_error *err)
 	return handle_open_quietly(p, err) < 0 ? -1 : reap_dead(p, NULL, err);
 }
 
-void handle_close(struct pyro *p)
+void handle_begin(struct pyro *p)
+{
+	p->depth++;
+}
+
+int handle_end(struct pyro *p, int result)
 {
 	uint64_t count;
 
-	(void)!read(p->cancel.fd, &count, sizeof(count));
-	loop_resume(p->loop);
+	if (--p->depth == 0) {
+		(void)!read(p->cancel.fd, &count, sizeof(count));
+		loop_resume(p->loop);
+	}
+	return result;
 }
 
 void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
@@ -111,6 +119,14 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	va_end(ap);
 	utf8_clean_line(detail);
 	p->observer.on_phase(p->observer.ctx, op, detail);
+}
+
+int handle_refuse_network(bool network, struct pyro_error *err)
+{
+	if (!network)
+		return 0;
+	(void)err_set(err, PYRO_E_REFUSED, "guests of this version have no network");
+	return err_hint(err, "leave the network out");
 }
 
 int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,
@@ -136,6 +152,13 @@ static char *look_above(char *dir, const char *relative, const char *name)
 	return access(path, R_OK) == 0 ? realpath(path, NULL) : NULL;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && strcmp(text + len - n, end) == 0;
+}
+
 char *handle_program(const char *part, const char *name, struct pyro_error *err)
 {
 	AUTO_FREE char *in_tree = mem_printf("src/%s", part);
@@ -150,8 +173,10 @@ char *handle_program(const char *part, const char *name, struct pyro_error *err)
 		*strrchr(self, '/') = '\0';
 	if (given)
 		found = realpath(path, NULL);
-	else if (strlen(self) >= 4 && strcmp(self + strlen(self) - 4, "/bin") == 0)
+	else if (ends_with(self, "/bin"))
 		found = look_above(self, "libexec/pyro", name);
+	else if (ends_with(self, "/libexec/pyro"))
+		found = look_above(self, "pyro", name);
 	else /* a program of a build tree, which uses its own even where a pyro is installed */
 		for (int i = 0; i < 3 && !found; i++)
 			found = look_above(self, in_tree, name);

@@ -18,6 +18,7 @@ struct pyro {
 	struct loop_fd cancel; /* an eventfd; readable once pyro_cancel() was called */
 	struct pyro_observer observer;
 	int input_fd;
+	int depth;   /* operations under way, one inside the other */
 	char *state; /* state directory, after handle_state() */
 	struct records *records;
 };
@@ -30,11 +31,19 @@ int handle_open(struct pyro *p, struct pyro_error *err);
 /* As handle_open(), removing nothing. */
 int handle_open_quietly(struct pyro *p, struct pyro_error *err);
 
-/* Ends a call: forgets a pyro_cancel() that came during it, so that the handle can go on. */
-void handle_close(struct pyro *p);
+/*
+ * Every operation that can be cancelled begins and ends with these; they may nest. The end of the
+ * outermost forgets a pyro_cancel() that came during it, so that the handle can go on. Returns
+ * result.
+ */
+void handle_begin(struct pyro *p);
+int handle_end(struct pyro *p, int result);
 
 /* Tells the observer; fmt makes the detail, "phase=start vm_id=…". */
 void handle_phase(struct pyro *p, const char *op, const char *fmt, ...) PRINTF(3, 4);
+
+/* Refuses what this version does not have; false is fine. */
+int handle_refuse_network(bool network, struct pyro_error *err);
 
 /* pyro_exec_vm() whose output reaches nobody but *ret, for operations that use a VM themselves. */
 int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,

@@ -10,10 +10,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#define REAP_MS 30000
+#define REAP_LOOK_MS 5
 
 static int open_vms(struct pyro *p, struct pyro_error *err)
 {
@@ -26,12 +30,17 @@ static int open_vms(struct pyro *p, struct pyro_error *err)
 int reap_hold_off(struct pyro *p, struct pyro_error *err)
 {
 	AUTO_FD int fd = open_vms(p, err);
+	int64_t deadline = deadline_in(REAP_MS);
 
 	if (fd < 0)
 		return -1;
-	while (flock(fd, LOCK_SH) < 0)
-		if (errno != EINTR)
+	while (flock(fd, LOCK_SH | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_sys(err, errno, "lock the state directory");
+		if (deadline_left(deadline) == 0)
+			return err_set(err, PYRO_E_BUSY, "the state directory is being cleaned up");
+		(void)poll(NULL, 0, REAP_LOOK_MS);
+	}
 	return TAKE_FD(fd);
 }
 

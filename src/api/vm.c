@@ -17,15 +17,8 @@
 #include <string.h>
 
 #define CHANGE_MS 30000
+#define DEAD_MS 5000
 #define END_MS 120000
-
-static int refuse_network(bool network, struct pyro_error *err)
-{
-	if (!network)
-		return 0;
-	(void)err_set(err, PYRO_E_REFUSED, "guests of this version have no network");
-	return err_hint(err, "leave the network out");
-}
 
 /* The lock of whoever starts, stops or deletes a VM. The descriptor is the caller's. */
 static int lock_change(struct pyro *p, const char *vm_id, struct pyro_error *err)
@@ -104,7 +97,7 @@ int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, stru
 	struct pyro_vm vm;
 
 	if (ops_apply_defaults(OP_create_vm, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || refuse_network(a.network, err) < 0 ||
+	    !catalog_find(a.environment, err) || handle_refuse_network(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	vm = new_vm(a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
@@ -132,8 +125,8 @@ static int start_locked(struct pyro *p, const struct pyro_vm *vm, struct pyro_er
 	return 0;
 }
 
-int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct pyro_vm *ret,
-		  struct pyro_error *err)
+static int start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct pyro_vm *ret,
+		    struct pyro_error *err)
 {
 	struct pyro_start_vm_args a;
 	AUTO_FD int change = -1;
@@ -149,8 +142,30 @@ int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct
 	pyro_vm_done(&vm);
 	if (result == 0)
 		result = get_vm(p, a.vm_id, ret, err);
-	handle_close(p);
 	return result;
+}
+
+int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct pyro_vm *ret,
+		  struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, start_vm(p, given, ret, err));
+}
+
+/* Nobody listens: either nothing runs, or it is about to, or comes to its end at this moment. */
+static int check_dead(struct pyro *p, const char *vm_id, struct pyro_error *err)
+{
+	AUTO_FREE char *alive = state_vm_file(p->state, vm_id, "alive");
+	AUTO_FREE char *dir = state_vm_dir(p->state, vm_id);
+	AUTO_FD int lock = -1;
+	struct pyro_error why;
+
+	if (!file_exists(dir))
+		return 0;
+	lock = file_lock(alive, deadline_in(DEAD_MS), &why);
+	if (lock >= 0 || !file_exists(dir))
+		return 0;
+	return err_set(err, PYRO_E_BUSY, "VM '%s' is being started or ended", vm_id);
 }
 
 /* Ends the machine of a VM by one call of its supervisor; one that does not run is fine. */
@@ -162,7 +177,7 @@ static int end_machine(struct pyro *p, const char *vm_id, const char *call, stru
 
 	if (!remote) {
 		if (why.code == PYRO_E_BAD_STATE)
-			return 0;
+			return check_dead(p, vm_id, err);
 		if (err)
 			*err = why;
 		return -1;
@@ -174,8 +189,8 @@ static int end_machine(struct pyro *p, const char *vm_id, const char *call, stru
 	return result;
 }
 
-int pyro_stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
-		 struct pyro_error *err)
+static int stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
+		   struct pyro_error *err)
 {
 	struct pyro_stop_vm_args a;
 	AUTO_FD int change = -1;
@@ -190,12 +205,18 @@ int pyro_stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct p
 	result = change < 0 ? -1 : end_machine(p, a.vm_id, "stop", err);
 	if (result == 0)
 		result = get_vm(p, a.vm_id, ret, err);
-	handle_close(p);
 	return result;
 }
 
-int pyro_delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
-		   struct pyro_vm_deleted *ret, struct pyro_error *err)
+int pyro_stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
+		 struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, stop_vm(p, given, ret, err));
+}
+
+static int delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
+		     struct pyro_vm_deleted *ret, struct pyro_error *err)
 {
 	struct pyro_delete_vm_args a;
 	AUTO_FREE char *dir = NULL;
@@ -217,8 +238,14 @@ int pyro_delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
 		result = records_delete_vm(p->records, a.vm_id, err);
 	if (result == 0)
 		*ret = (struct pyro_vm_deleted){.vm_id = mem_strdup(a.vm_id), .deleted = true};
-	handle_close(p);
 	return result;
+}
+
+int pyro_delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
+		   struct pyro_vm_deleted *ret, struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, delete_vm(p, given, ret, err));
 }
 
 int pyro_status_vm(struct pyro *p, const struct pyro_status_vm_args *given, struct pyro_vm *ret,
@@ -319,8 +346,8 @@ static int exec_and_destroy(struct pyro *p, struct machine *m, const struct pyro
 	return 0;
 }
 
-int pyro_exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct pyro_run *ret,
-		 struct pyro_error *err)
+static int exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct pyro_run *ret,
+		   struct pyro_error *err)
 {
 	struct pyro_exec_vm_args a;
 	struct machine m = {0};
@@ -345,8 +372,14 @@ int pyro_exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct p
 		result = exec_and_destroy(p, &m, &vm, a.command, a.timeout_seconds, ret, err);
 	machine_done(&m);
 	pyro_vm_done(&vm);
-	handle_close(p);
 	return result;
+}
+
+int pyro_exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct pyro_run *ret,
+		 struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, exec_vm(p, given, ret, err));
 }
 
 static int run_once(struct pyro *p, const struct pyro_run_in_vm_args *a, const struct pyro_vm *vm,
@@ -362,15 +395,15 @@ static int run_once(struct pyro *p, const struct pyro_run_in_vm_args *a, const s
 	return exec_and_destroy(p, &m, vm, a->command, a->timeout_seconds, ret, err);
 }
 
-int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, struct pyro_run *ret,
-		   struct pyro_error *err)
+static int run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, struct pyro_run *ret,
+		     struct pyro_error *err)
 {
 	struct pyro_run_in_vm_args a;
 	struct pyro_vm vm;
 	int result;
 
 	if (ops_apply_defaults(OP_run_in_vm, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || refuse_network(a.network, err) < 0 ||
+	    !catalog_find(a.environment, err) || handle_refuse_network(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	vm = new_vm(a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
@@ -380,6 +413,12 @@ int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, stru
 	if (result < 0)
 		(void)reap_dead(p, NULL, NULL); /* what the supervisor could not remove itself */
 	pyro_vm_done(&vm);
-	handle_close(p);
 	return result;
+}
+
+int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, struct pyro_run *ret,
+		   struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, run_in_vm(p, given, ret, err));
 }

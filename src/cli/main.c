@@ -168,5 +168,6 @@ int main(int argc, char **argv)
 {
 	open_standard_streams();
 	(void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of write() */
+	(void)signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would lose how children end */
 	return run(argc ? argv + 1 : argv);
 }

@@ -113,9 +113,12 @@ static int follow(struct pull *p, struct pyro_error *err)
 static int reap(struct pull *p, struct pyro_error *err)
 {
 	int status = 0;
+	pid_t pid;
 
-	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+	while ((pid = waitpid(p->pid, &status, 0)) < 0 && errno == EINTR)
 		;
+	if (pid < 0) /* a caller that ignores SIGCHLD */
+		return err_sys(err, errno, "wait for the builder");
 	if (status == 0)
 		return 0;
 	if (p->is_cancelled)

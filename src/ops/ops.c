@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -137,6 +138,30 @@ static bool is_absent(const struct op_input *in, const char *field)
 	return memcmp(field, zero, in->kind == KIND_INT ? sizeof(int64_t) : sizeof(void *)) == 0;
 }
 
+/* Texts travel as JSON, which has no form for other bytes. */
+static int check_text(const struct op_input *in, const char *text, struct pyro_error *err)
+{
+	if (!text || utf8_is_valid(text, strlen(text)))
+		return 0;
+	return err_set(err, PYRO_E_INVALID, "%s is not valid UTF-8", in->name);
+}
+
+static int check_texts(const struct op_input *in, const char *field, struct pyro_error *err)
+{
+	const char *const *words;
+	const char *text;
+
+	if (in->kind == KIND_STR) {
+		memcpy(&text, field, sizeof(text));
+		return check_text(in, text, err);
+	}
+	memcpy(&words, field, sizeof(words));
+	for (size_t i = 0; words && words[i]; i++)
+		if (check_text(in, words[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 static int settle_input(const struct op_input *in, char *field, struct pyro_error *err)
 {
 	int64_t value;
@@ -154,7 +179,7 @@ static int settle_input(const struct op_input *in, char *field, struct pyro_erro
 			memcpy(field, &value, sizeof(value));
 	}
 	if (in->kind != KIND_INT)
-		return 0;
+		return check_texts(in, field, err);
 	memcpy(&value, field, sizeof(value));
 	if (value < in->min || value > in->max)
 		return err_set(err, PYRO_E_INVALID, "%s: %lld is outside %lld to %lld", in->name,

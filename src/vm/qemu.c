@@ -229,6 +229,7 @@ int qemu_launch(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,
 		fd_close(&ours[2]);
 		return -1;
 	}
+	vm->console.fd = ours[2];
 	if (loop_add_fd(vm->loop, &vm->console, ours[2], EPOLLIN, err) < 0)
 		result = -1;
 	vm->qmp = qmp_new(vm->loop, ours[0], err);

@@ -336,3 +336,16 @@ TEST("an error is encoded with all four members")
 	CHECK(json_is_true(json_object_get(object, "retryable")));
 	json_decref(object);
 }
+
+TEST("a text or command that is not UTF-8 is refused for callers in C too")
+{
+	const char *const command[] = {"echo", "\xff", NULL};
+	struct pyro_run_in_vm_args ret, args = {.environment = "debian:12", .command = command};
+	struct pyro_error err;
+
+	CHECK(ops_apply_defaults(OP_run_in_vm, &args, &ret, &err) < 0);
+	CHECK_STR(err.message, "command is not valid UTF-8");
+	args.environment = "\xff";
+	CHECK(ops_apply_defaults(OP_run_in_vm, &args, &ret, &err) < 0);
+	CHECK_STR(err.message, "environment is not valid UTF-8");
+}
