@@ -7,7 +7,7 @@ DESTDIR ?=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 NINJA = ninja -C
 
-.PHONY: all deps deps-test deps-lint demo test check asan lint format gen bench fuzz install clean
+.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz install clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -47,6 +47,10 @@ asan: build-asan/build.ninja
 build-asan/build.ninja:
 	@tools/deps check build
 	meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false
+
+# The official MCP clients against the server; fetches them with npm.
+test-hosts: all
+	@PYRO_BUILD=$(CURDIR)/$(BUILD) tests/mcp/sdk/run
 
 lint: deps-lint
 	@tools/lint
