@@ -20,12 +20,20 @@
 #define DEAD_MS 5000
 #define END_MS 120000
 
+static int not_found(const char *vm_id, struct pyro_error *err)
+{
+	(void)err_set(err, PYRO_E_NOT_FOUND, "there is no VM '%s'", vm_id);
+	return err_hint(err, "pyro vm list");
+}
+
 /* The lock of whoever starts, stops or deletes a VM. The descriptor is the caller's. */
 static int lock_change(struct pyro *p, const char *vm_id, struct pyro_error *err)
 {
 	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "change");
+	AUTO_FREE char *dir = state_vm_dir(p->state, vm_id);
+	int fd = file_lock(path, deadline_in(CHANGE_MS), err);
 
-	return file_lock(path, deadline_in(CHANGE_MS), err);
+	return fd < 0 && !file_exists(dir) ? not_found(vm_id, err) : fd; /* deleted just now */
 }
 
 /*
@@ -36,10 +44,8 @@ static int get_vm(struct pyro *p, const char *vm_id, struct pyro_vm *ret, struct
 {
 	AUTO_FREE char *alive = NULL;
 
-	if (!state_is_id(vm_id)) {
-		(void)err_set(err, PYRO_E_NOT_FOUND, "there is no VM '%s'", vm_id);
-		return err_hint(err, "pyro vm list");
-	}
+	if (!state_is_id(vm_id))
+		return not_found(vm_id, err);
 	if (records_get_vm(p->records, vm_id, ret, err) < 0)
 		return -1;
 	alive = state_vm_file(p->state, vm_id, "alive");
