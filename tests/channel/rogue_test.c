@@ -1,0 +1,128 @@
+/*
+ * A guest that was taken over, behind a real supervisor and a real command line: nothing it says
+ * is believed beyond its own machine. It stands in as the agent of a host (rogue_agent.c), so no
+ * machine is needed.
+ */
+#include "test.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/proc.h"
+
+#include <jansson.h>
+#include <unistd.h>
+
+#define RUN_MS 60000
+
+/* A libexec folder with the real supervisor and the lying agent. */
+static void make_libexec(void)
+{
+	AUTO_FREE char *agent = mem_printf("%s/pyro-agent", test_dir());
+	AUTO_FREE char *supervisor = mem_printf("%s/pyro-supervisor", test_dir());
+
+	CHECK(symlink(TEST_ROGUE, agent) == 0 && symlink(TEST_SUPERVISOR, supervisor) == 0);
+	(void)setenv("PYRO_LIBEXEC_DIR", test_dir(), 1);
+	(void)setenv("PATH", test_dir(), 1); /* no QEMU: the host it is */
+}
+
+struct outcome {
+	int code;
+	json_t *error;
+	const char *text; /* stderr */
+};
+
+static struct outcome run_with(const char *lie, const char *timeout)
+{
+	struct buf *out = mem_zalloc(1, sizeof(*out)), *errout = mem_zalloc(1, sizeof(*errout));
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+	struct outcome o = {0};
+	struct pyro_error err;
+	json_t *object;
+
+	make_libexec();
+	(void)setenv("ROGUE", lie, 1);
+	*out = (struct buf)BUF_INIT(1 << 20);
+	*errout = (struct buf)BUF_INIT(1 << 20);
+	argv_add(&argv, TEST_PYRO, "run", "--json", "--allow-host-compat", "--timeout-seconds",
+		 timeout, "debian:12", "--", "true", NULL);
+	o.code = proc_run(&argv,
+			  &(struct proc_options){
+				  .deadline = deadline_in(RUN_MS), .out = out, .errout = errout},
+			  &err);
+	CHECK_OK(o.code, err);
+	object = json_loads(buf_text(out), 0, NULL);
+	if (!object)
+		test_fail(__FILE__, __LINE__, "no JSON: %s / %s", buf_text(out), buf_text(errout));
+	o.error = json_object_get(object, "error");
+	o.text = buf_text(errout);
+	return o;
+}
+
+static const char *member(const struct outcome *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o->error, key));
+
+	return text ? text : "";
+}
+
+static void expect_protocol_error(const char *lie)
+{
+	struct outcome o = run_with(lie, "5");
+
+	CHECK_INT(o.code, 125);
+	CHECK_STR(member(&o, "code"), "protocol_error");
+}
+
+TEST("a guest that answers with an event tells no phase, and the call fails")
+{
+	struct outcome o = run_with("event", "5");
+
+	CHECK_STR(member(&o, "code"), "protocol_error");
+	CHECK(!strchr(o.text, '\033'));
+}
+
+TEST("an exit code out of range is no exit code")
+{
+	expect_protocol_error("range");
+}
+
+TEST("an exit code of another type is no exit code")
+{
+	expect_protocol_error("type");
+}
+
+TEST("a list is no result")
+{
+	expect_protocol_error("list");
+}
+
+TEST("no result is no success")
+{
+	expect_protocol_error("nothing");
+}
+
+TEST("the first answer of a guest that answers often is all that is taken")
+{
+	struct outcome o = run_with("twice", "5");
+
+	CHECK(o.code == 125 || o.code == 0);
+	CHECK(o.code == 0 || strcmp(member(&o, "code"), "protocol_error") == 0);
+}
+
+TEST("an error of a guest has our hint, and no escape sequences")
+{
+	struct outcome o = run_with("hint", "5");
+
+	CHECK_STR(member(&o, "code"), "busy");
+	CHECK(!strstr(member(&o, "hint"), "curl"));
+	CHECK(!strchr(member(&o, "message"), '\033'));
+}
+
+TEST("a guest that never answers is answered for when its time is up")
+{
+	struct outcome o = run_with("never", "1");
+
+	CHECK_INT(o.code, 124);
+	CHECK(!o.error);
+}
