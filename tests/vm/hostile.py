@@ -1,0 +1,101 @@
+"""Guests that misbehave with all they have hurt nobody but themselves."""
+import os
+
+from commands import watch_memory
+from lab import ENVIRONMENT
+from lifecycle import in_guest
+
+
+def bounded(lab, command, codes, *options, seconds=40):
+    """A command that must end, one way or the other, and leave a host that works."""
+    done = lab.call("run", ENVIRONMENT, "--timeout-seconds", "5", *options, "--", "bash", "-c",
+                    command, seconds=seconds)
+    assert done.code in codes, done
+    lab.check_clean()
+    return done
+
+
+def test_fork_bomb(lab):
+    """a fork bomb ends at its timeout with all it forked"""
+    done = bounded(lab, "f() { f | f & f; }; f", (124, 254, 1, 2, 137))
+    assert done.seconds < 20, done
+
+
+def test_fork_bomb_in_kept_vm(lab):
+    """the agent outlives a fork bomb: the next command runs"""
+    vm = lab.create()
+    in_guest(lab, vm, "timeout -s KILL 3 bash -c 'f() { f | f & f; }; f'", code=None)
+    assert in_guest(lab, vm, "echo alive").out == "alive\n"
+    lab.json("vm", "delete", vm)
+
+
+def test_memory_eater(lab):
+    """a command that eats all memory is killed with 137; the machine lives on"""
+    run = lab.json("run", ENVIRONMENT, "--mem-mib", "256", "--", "tail /dev/zero", code=137)
+    assert run["exit_code"] == 137 and not run["timed_out"], run
+
+
+def test_memory_eaters(lab):
+    """many memory eaters at once take the agent not along"""
+    done = bounded(lab, "for i in $(seq 20); do tail /dev/zero & done; wait; echo survived",
+                   (0, 124, 137), "--mem-mib", "256")
+    assert done.code != 125
+
+
+def test_disk_eater(lab):
+    """a guest cannot make its disk larger than it is"""
+    vm = lab.create()
+    in_guest(lab, vm, "head -c 300M /dev/urandom >/root/data; sync; fallocate -l 20G /root/big",
+             code=1)
+    assert os.stat(f"{lab.state}/pyro/vms/{vm}/disk.qcow2").st_blocks * 512 < 1 << 30
+    lab.json("vm", "delete", vm)
+
+
+def test_panic(lab):
+    """a guest that panics, or resets itself, ends the run with an error"""
+    for way in ("c", "b"):
+        done = bounded(lab, "echo 1 >/proc/sys/kernel/sysrq; "
+                            f"echo {way} >/proc/sysrq-trigger; sleep 9", (125,))
+        assert "unexpectedly" in done.err.split("pyro: ")[-1], done
+
+
+def test_agent_is_safe(lab):
+    """a command that kills whatever it can does not end its guest"""
+    done = bounded(lab, "kill -9 -1; sleep 1; echo alive", (0, 137))
+    assert done.code == 137 or "alive" in done.out, done
+    vm = lab.create()
+    in_guest(lab, vm, "kill -9 1; kill -STOP 1; kill -SEGV 1; kill -TERM 1")
+    assert in_guest(lab, vm, "echo alive").out == "alive\n"
+    lab.json("vm", "delete", vm)
+
+
+def test_channel(lab):
+    """commands cannot use the agent's port, and garbage on the console is nobody's business"""
+    bounded(lab, "for port in /dev/vport*; do ! head -c 1M /dev/urandom >$port && "
+                 "! head -c 1 $port || exit 9; done 2>/dev/null; "
+                 "head -c 1M /dev/urandom >/dev/console; exit 0", (0,))
+
+
+def test_port_unbound(lab):
+    """a guest that takes its own port away ends its run in time"""
+    done = bounded(lab, "cd /sys/bus/virtio/drivers/virtio_console; for i in virtio*; do "
+                        "echo $i >unbind; done; sleep 100", (124, 125))
+    assert done.seconds < 40, done
+
+
+test_port_unbound.is_patient = True
+
+
+def test_many_lines(lab):
+    """millions of tiny writes on both streams arrive complete"""
+    run = lab.json("run", ENVIRONMENT, "--", "yes | head -n 300000; yes e | head -n 300000 >&2")
+    assert run["stdout_bytes"] == run["stderr_bytes"] == 600000, run["stdout_bytes"]
+
+
+def test_console_flood(lab):
+    """a guest that floods its console does not grow the supervisor"""
+    call = lab.start("run", ENVIRONMENT, "--timeout-seconds", "8", "--",
+                     "echo begun; cat /dev/zero >/dev/console")
+    call.await_text("begun")
+    peak = watch_memory(lab, call)
+    assert call.end().code == 124 and peak < 32, f"{peak} MiB"

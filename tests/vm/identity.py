@@ -1,0 +1,76 @@
+"""Two VMs of one template share nothing that must be unique."""
+import subprocess
+import time
+
+from lab import ENVIRONMENT
+
+FACTS = ("head -c 32 /dev/urandom | sha256sum", "cat /proc/sys/kernel/random/uuid",
+         "cat /proc/sys/kernel/random/boot_id", "cat /etc/machine-id", "hostname",
+         "perl -e 'print rand, \"\\n\"'", "mktemp -u")
+
+
+def facts(lab, *options):
+    done = lab.run("; ".join(FACTS), options=options)
+    lines = done.out.splitlines()
+    assert len(lines) == len(FACTS), done
+    return lines
+
+
+def test_unique(lab):
+    """VMs of one template have random numbers, boot, machine and host name of their own"""
+    rows = [facts(lab) for _ in range(4)]
+    for fact, values in zip(FACTS, zip(*rows)):
+        assert len(set(values)) == len(rows), (fact, values)
+
+
+def test_unique_after_restart(lab):
+    """the same VM has new random numbers after each start"""
+    from lifecycle import in_guest
+    vm, seen = lab.create(), set()
+    for _ in range(3):
+        seen.add(in_guest(lab, vm, "head -c 32 /dev/urandom | sha256sum; "
+                                   "cat /proc/sys/kernel/random/boot_id").out)
+        lab.json("vm", "stop", vm)
+        lab.json("vm", "start", vm)
+    assert len(seen) == 3, seen
+    lab.json("vm", "delete", vm)
+
+
+def test_machine_id(lab):
+    """machine-id is 32 hex digits, and the host name is the VM's id"""
+    run = lab.json("run", ENVIRONMENT, "--", "hostname; cat /etc/machine-id")
+    name, machine = run["stdout"].split()
+    assert name == run["vm_id"] and len(machine) == 32 and int(machine, 16), run
+
+
+def test_clock(lab):
+    """a guest's clock is right within 100 ms, and runs as fast as the host's"""
+    call = lab.start("run", ENVIRONMENT, "--", "while read line; do date +%s.%N; done",
+                     stdin=subprocess.PIPE)
+    call.await_text("phase=execute")
+    errors = [ask_clock(call) for _ in range(3)]
+    time.sleep(4)
+    errors += [ask_clock(call) for _ in range(3)]
+    call.process.stdin.close()
+    assert call.end().code == 0
+    first, last = min(errors[:3], key=abs), min(errors[3:], key=abs)
+    assert abs(first) < 0.1 and abs(last) < 0.1 and abs(last - first) < 0.05, errors
+
+
+def ask_clock(call):
+    """Seconds by which the guest's clock is off, to within the half of a round trip."""
+    before, lines = time.time(), call.out.count(b"\n")
+    call.send(b"\n")
+    while call.out.count(b"\n") == lines:
+        assert time.time() < before + 20, "the guest does not answer"
+        time.sleep(0.001)
+    after = time.time()
+    guest = float(call.out.decode().splitlines()[-1])
+    return guest - (before + after) / 2
+
+
+def test_nothing_remains(lab):
+    """a VM sees no file that another VM of the template made"""
+    for _ in range(2):
+        done = lab.run("ls -A /tmp /root; touch /tmp/mine /root/mine")
+        assert "mine" not in done.out, done
