@@ -7,7 +7,7 @@ DESTDIR ?=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 NINJA = ninja -C
 
-.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz install clean
+.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz soak install clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -69,6 +69,11 @@ bench: deps
 
 fuzz: deps-lint
 	@tools/fuzz
+
+# Hundreds of runs in a row, none of which may fail, hang or leave anything. Takes minutes.
+soak: deps
+	@$(MAKE) --no-print-directory all
+	@PYRO_BUILD=$(BUILD) tests/vm/soak
 
 install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)

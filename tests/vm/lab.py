@@ -145,6 +145,12 @@ class Lab:
             os.symlink(f"{CACHE}/{name}", f"{self.cache}/{name}")
         self.env["PYRO_ENVIRONMENT_CACHE_DIR"] = self.cache
 
+    def remove_templates(self):
+        """From here on none can be kept, or made: every start is a boot."""
+        shutil.rmtree(f"{self.cache}/templates", ignore_errors=True)
+        with open(f"{self.cache}/templates", "w", encoding="utf-8") as file:
+            file.write("in the way\n")
+
     def own_cache(self):
         """From here on: a copy of everything, to break."""
         self.cache = f"{self.dir}/cache"
@@ -256,7 +262,7 @@ class Lab:
             try:
                 found += [f"{part}/{name}" for name in os.listdir(f"{self.cache}/{part}")
                           if part == "tmp" or "." in name]
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 pass
         return found
 
