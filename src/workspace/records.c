@@ -1,6 +1,8 @@
 #include "workspace/records.h"
 
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -81,8 +83,14 @@ static int migrate_locked(struct records *r, struct pyro_error *err)
 	return 0;
 }
 
-static int migrate(struct records *r, struct pyro_error *err)
+/*
+ * Only one process at a time: of two that change to the log's mode at once, SQLite tells one that
+ * the other is in its way without waiting.
+ */
+static int migrate(struct records *r, const char *path, struct pyro_error *err)
 {
+	AUTO_FREE char *lock_path = mem_printf("%s-setup", path);
+	AUTO_FD int lock = -1;
 	int version = 0;
 
 	if (read_version(r, &version, err) < 0)
@@ -93,7 +101,8 @@ static int migrate(struct records *r, struct pyro_error *err)
 			       (int)ARRAY_SIZE(migrations));
 	if (version == (int)ARRAY_SIZE(migrations))
 		return 0;
-	if (run_sql(r, "PRAGMA journal_mode = WAL", "set up the records", err) < 0 ||
+	lock = file_lock(lock_path, deadline_in(BUSY_TIMEOUT_MS), err);
+	if (lock < 0 || run_sql(r, "PRAGMA journal_mode = WAL", "set up the records", err) < 0 ||
 	    run_sql(r, "BEGIN IMMEDIATE", "set up the records", err) < 0)
 		return -1;
 	if (migrate_locked(r, err) < 0) {
@@ -119,7 +128,7 @@ struct records *records_open(const char *state_dir, struct pyro_error *err)
 	(void)sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	/* Commits survive the death of any process; an OS crash may undo the very last ones. */
 	if (run_sql(r, "PRAGMA synchronous = NORMAL", "set up the records", err) < 0 ||
-	    migrate(r, err) < 0)
+	    migrate(r, path, err) < 0)
 		return records_close(r);
 	return r;
 }
