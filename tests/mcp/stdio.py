@@ -137,7 +137,7 @@ def test_closed_streams(lab):
 
 def test_slow_reader(lab):
     """a host that writes much before it reads gets every reply, in order, in bounded memory"""
-    count = 4000
+    count = 10000
     process = subprocess.Popen([*lab.pyro, "mcp", "serve", "--profile", "vm-run"], env=lab.env,
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
@@ -155,7 +155,7 @@ def test_slow_reader(lab):
     writer.join()
     process.stdin.close()
     assert process.wait(5) == 0
-    assert "asan" in lab.pyro[0] or peak < 40 * 1024, f"{peak} KiB"
+    assert "asan" in lab.pyro[0] or peak < 30 * 1024, f"{peak} KiB"
 
 
 def test_no_reader(lab):
@@ -197,7 +197,8 @@ def test_queue(lab):
     for id_ in range(8):
         server.notify("notifications/cancelled", {"requestId": id_})
     replies = server.replies(55)
-    assert set(replies) == set(range(8, 64)) - {20}
+    assert set(replies) == set(range(8, 64)) - {20}, {
+        id_: reply for id_, reply in replies.items() if id_ < 8}
     assert all(structured(reply)["stdout"] == f"{id_}\n" for id_, reply in replies.items())
     assert server.close() == []
 
@@ -212,12 +213,14 @@ def test_end_with_queue(lab):
 
 
 def test_descriptors(lab):
-    """a command's process has none of the server's streams"""
+    """the host's streams are the server's alone, and stray output of it goes to its stderr"""
     server = Server(lab)
     server.run(0, "sleep 1000", token=0, timeout_seconds=600)
     server.await_phase(0, "execute")
     ours = {os.fstat(stream.fileno()).st_ino for stream in
             (server.process.stdin, server.process.stdout)}
+    one, two = (os.stat(f"/proc/{server.pid}/fd/{number}").st_ino for number in (1, 2))
+    assert one == two
     others = [pid for pid in eventually(lambda: lab.pids("sleep"), 5, "the command runs")
               + lab.pids("pyro") if pid != server.pid]
     assert len(others) >= 3, others
