@@ -27,11 +27,14 @@ static void add_kernel_line(const struct vm_spec *spec, struct argv *a)
 
 	/*
 	 * Without its frequency the guest measures the TSC against an emulated timer, and one boot
-	 * in five hangs there. norandmaps: QEMU translates code per address, so programs at the
+	 * in five hangs there. tsc=reliable: without it the kernel checks the TSC against its own
+	 * count of timer interrupts, some of which a busy host loses, believes the count, and its
+	 * clock falls behind. norandmaps: QEMU translates code per address, so programs at the
 	 * same addresses each time run from what is translated already (5 times as fast to start).
 	 */
 	if (spec->accel == VM_ACCEL_TCG)
-		tsc = spec->tsc_khz ? mem_printf(" norandmaps tsc_early_khz=%u", spec->tsc_khz)
+		tsc = spec->tsc_khz ? mem_printf(" norandmaps tsc=reliable tsc_early_khz=%u",
+						 spec->tsc_khz)
 				    : mem_strdup(" norandmaps");
 	argv_add(a, "-kernel", "/vm/kernel", "-initrd", "/vm/initrd", "-append", NULL);
 	argv_addf(a, "console=ttyS0 quiet panic=-1 reboot=t mitigations=off random.trust_cpu=on%s",

@@ -115,7 +115,7 @@ def test_ttl(lab):
     """a VM is removed to the second when its time is up, though nobody calls"""
     vm = lab.create("--ttl-seconds", "6")
     at = expires(lab, vm)
-    time.sleep(max(0, at - time.time() - 0.2))
+    time.sleep(max(0, at - time.time() - 0.7))
     assert lab.pids("qemu-system"), "it ended before its time"
     eventually(lambda: not lab.processes() and not lab.vm_dirs() and not lab.records(),
                at + 1 - time.time(), "everything is gone a second after its time")
