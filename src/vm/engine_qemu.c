@@ -83,7 +83,8 @@ static int restore_from(struct vm *vm, const struct template *t, struct pyro_err
 	if (boot_restored(vm, t, &why) < 0) {
 		if (blames_template(vm, &why))
 			template_discard(t);
-		*err = why;
+		if (err)
+			*err = why;
 		return -1;
 	}
 	if (!vm->spec.is_fresh && mount_root(vm, err) < 0)

@@ -286,7 +286,8 @@ static int lock_build(struct loop *loop, const char *path, int64_t deadline, str
 			(void)loop_until(loop, &never, deadline_in(LOCK_LOOK_MS), "a template",
 					 &why);
 		if (why.code != PYRO_E_TIMEOUT) {
-			*err = why;
+			if (err)
+				*err = why;
 			return -1;
 		}
 	}
