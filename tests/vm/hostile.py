@@ -1,8 +1,9 @@
 """Guests that misbehave with all they have hurt nobody but themselves."""
 import os
+import subprocess
 
 from commands import watch_memory
-from lab import ENVIRONMENT
+from lab import ENVIRONMENT, IS_ROOT, Skip
 from lifecycle import in_guest
 
 
@@ -49,6 +50,21 @@ def test_disk_eater(lab):
              code=1)
     assert os.stat(f"{lab.state}/pyro/vms/{vm}/disk.qcow2").st_blocks * 512 < 1 << 30
     lab.json("vm", "delete", vm)
+
+
+def test_host_disk_full(lab):
+    """a command that fills the host's disk is told of an error at once, and does not hang"""
+    if not IS_ROOT:
+        raise Skip("only root can mount a small file system")
+    small = f"{lab.dir}/small"
+    script = f'mkdir {small}; mount -t tmpfs -o size=24m tmpfs {small}; exec "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-ec", script, "sh", *lab.pyro, "run", "--timeout-seconds", "30",
+         ENVIRONMENT, "--", "head -c 60M /dev/urandom >/root/data; sync /root/data"],
+        env={**lab.env, "XDG_STATE_HOME": small}, capture_output=True, text=True, timeout=60,
+        check=False)
+    assert done.returncode == 1 and "error" in done.stderr.lower(), done
+    os.rmdir(small)
 
 
 def test_panic(lab):
