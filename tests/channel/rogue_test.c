@@ -28,34 +28,40 @@ static void make_libexec(void)
 
 struct outcome {
 	int code;
-	json_t *error;
-	const char *text; /* stderr */
+	json_t *object;  /* stdout */
+	json_t *error;   /* in it */
+	struct buf text; /* stderr */
 };
+
+static void outcome_done(struct outcome *o)
+{
+	json_decref(o->object);
+	buf_done(&o->text);
+}
+
+#define AUTO_OUTCOME __attribute__((cleanup(outcome_done)))
 
 static struct outcome run_with(const char *lie, const char *timeout)
 {
-	struct buf *out = mem_zalloc(1, sizeof(*out)), *errout = mem_zalloc(1, sizeof(*errout));
+	AUTO_BUF struct buf out = BUF_INIT(1 << 20);
 	AUTO_ARGV struct argv argv = ARGV_INIT;
-	struct outcome o = {0};
+	struct outcome o = {.text = BUF_INIT(1 << 20)};
 	struct pyro_error err;
-	json_t *object;
 
 	make_libexec();
 	(void)setenv("ROGUE", lie, 1);
-	*out = (struct buf)BUF_INIT(1 << 20);
-	*errout = (struct buf)BUF_INIT(1 << 20);
 	argv_add(&argv, TEST_PYRO, "run", "--json", "--allow-host-compat", "--timeout-seconds",
 		 timeout, "debian:12", "--", "true", NULL);
 	o.code = proc_run(&argv,
 			  &(struct proc_options){
-				  .deadline = deadline_in(RUN_MS), .out = out, .errout = errout},
+				  .deadline = deadline_in(RUN_MS), .out = &out, .errout = &o.text},
 			  &err);
 	CHECK_OK(o.code, err);
-	object = json_loads(buf_text(out), 0, NULL);
-	if (!object)
-		test_fail(__FILE__, __LINE__, "no JSON: %s / %s", buf_text(out), buf_text(errout));
-	o.error = json_object_get(object, "error");
-	o.text = buf_text(errout);
+	o.object = json_loads(buf_text(&out), 0, NULL);
+	if (!o.object)
+		test_fail(__FILE__, __LINE__, "no JSON: %s / %s", buf_text(&out),
+			  buf_text(&o.text));
+	o.error = json_object_get(o.object, "error");
 	return o;
 }
 
@@ -68,7 +74,7 @@ static const char *member(const struct outcome *o, const char *key)
 
 static void expect_protocol_error(const char *lie)
 {
-	struct outcome o = run_with(lie, "5");
+	AUTO_OUTCOME struct outcome o = run_with(lie, "5");
 
 	CHECK_INT(o.code, 125);
 	CHECK_STR(member(&o, "code"), "protocol_error");
@@ -76,10 +82,10 @@ static void expect_protocol_error(const char *lie)
 
 TEST("a guest that answers with an event tells no phase, and the call fails")
 {
-	struct outcome o = run_with("event", "5");
+	AUTO_OUTCOME struct outcome o = run_with("event", "5");
 
 	CHECK_STR(member(&o, "code"), "protocol_error");
-	CHECK(!strchr(o.text, '\033'));
+	CHECK(!strchr(buf_text(&o.text), '\033'));
 }
 
 TEST("an exit code out of range is no exit code")
@@ -104,7 +110,7 @@ TEST("no result is no success")
 
 TEST("the first answer of a guest that answers often is all that is taken")
 {
-	struct outcome o = run_with("twice", "5");
+	AUTO_OUTCOME struct outcome o = run_with("twice", "5");
 
 	CHECK(o.code == 125 || o.code == 0);
 	CHECK(o.code == 0 || strcmp(member(&o, "code"), "protocol_error") == 0);
@@ -112,7 +118,7 @@ TEST("the first answer of a guest that answers often is all that is taken")
 
 TEST("an error of a guest has our hint, and no escape sequences")
 {
-	struct outcome o = run_with("hint", "5");
+	AUTO_OUTCOME struct outcome o = run_with("hint", "5");
 
 	CHECK_STR(member(&o, "code"), "busy");
 	CHECK(!strstr(member(&o, "hint"), "curl"));
@@ -121,7 +127,7 @@ TEST("an error of a guest has our hint, and no escape sequences")
 
 TEST("a guest that never answers is answered for when its time is up")
 {
-	struct outcome o = run_with("never", "1");
+	AUTO_OUTCOME struct outcome o = run_with("never", "1");
 
 	CHECK_INT(o.code, 124);
 	CHECK(!o.error);
