@@ -18,12 +18,12 @@ _pyro()
 			return
 		fi
 		case "${path:+$path }$word" in
-		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'prepare' | 'doctor' | 'demo' | 'mcp' | 'mcp serve' | 'completion' | 'help' | 'version')
+		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'prepare' | 'doctor' | 'demo' | 'mcp' | 'mcp serve' | 'completion' | 'help' | 'version')
 			path="${path:+$path }$word" ;;
 		esac
 	done
 	case "$path" in
-	'') offer='env run vm prepare doctor demo mcp completion help version  --version --help' ;;
+	'') offer='env run vm workspace prepare doctor demo mcp completion help version  --version --help' ;;
 	'env') offer='list pull inspect prune  --help' ;;
 	'env list') offer=' --json --help' ;;
 	'env pull') offer=' --json --help' environments=1 ;;
@@ -40,6 +40,37 @@ _pyro()
 	'vm list') offer=' --json --help' ;;
 	'vm network-info') offer=' --json --help' ;;
 	'vm reap-expired') offer=' --json --help' ;;
+	'workspace') offer='create list update status summary logs start stop delete reset exec cancel diff export sync file patch snapshot disk  --help' ;;
+	'workspace create') offer=' --seed-path --name --label --vcpu-count --mem-mib --ttl-seconds --network-policy --allow-host-compat --id-only --json --help' environments=1 ;;
+	'workspace list') offer=' --json --help' ;;
+	'workspace update') offer=' --name --clear-name --label --clear-label --json --help' ;;
+	'workspace status') offer=' --json --help' ;;
+	'workspace summary') offer=' --json --help' ;;
+	'workspace logs') offer=' --json --help' ;;
+	'workspace start') offer=' --json --help' ;;
+	'workspace stop') offer=' --json --help' ;;
+	'workspace delete') offer=' --json --help' ;;
+	'workspace reset') offer=' --snapshot --json --help' ;;
+	'workspace exec') offer=' --timeout-seconds --json --help' ;;
+	'workspace cancel') offer=' --json --help' ;;
+	'workspace diff') offer=' --json --help' ;;
+	'workspace export') offer=' --output --json --help' ;;
+	'workspace sync') offer='push  --help' ;;
+	'workspace sync push') offer=' --dest --json --help' ;;
+	'workspace file') offer='list read write  --help' ;;
+	'workspace file list') offer=' --recursive --json --help' ;;
+	'workspace file read') offer=' --max-bytes --content-only --json --help' ;;
+	'workspace file write') offer=' --text --json --help' ;;
+	'workspace patch') offer='apply  --help' ;;
+	'workspace patch apply') offer=' --patch --json --help' ;;
+	'workspace snapshot') offer='create list delete  --help' ;;
+	'workspace snapshot create') offer=' --json --help' ;;
+	'workspace snapshot list') offer=' --json --help' ;;
+	'workspace snapshot delete') offer=' --json --help' ;;
+	'workspace disk') offer='export list read  --help' ;;
+	'workspace disk export') offer=' --output --json --help' ;;
+	'workspace disk list') offer=' --recursive --json --help' ;;
+	'workspace disk read') offer=' --max-bytes --content-only --json --help' ;;
 	'prepare') offer=' --network --force --json --help' environments=1 ;;
 	'doctor') offer=' --platform --environment --json --help' ;;
 	'demo') offer=' --network --help' ;;

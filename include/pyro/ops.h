@@ -26,7 +26,9 @@ struct pyro_error;
 #define PYRO_IN_STR(f) const char *f;
 #define PYRO_IN_BOOL(f) bool f;
 #define PYRO_IN_INT(f) int64_t f;
-#define PYRO_IN_CMD(f) const char *const *f; /* NULL-terminated; one element: a shell's line */
+#define PYRO_IN_CMD(f) const char *const *f;  /* NULL-terminated; one element: a shell's line */
+#define PYRO_IN_STRV(f) const char *const *f; /* NULL-terminated */
+#define PYRO_IN_MAP(f) const char *const *f;  /* NULL-terminated, "KEY=VALUE" each */
 
 #define PYRO_FLD_STR(f) char *f;
 #define PYRO_FLD_BOOL(f) bool f;
@@ -34,6 +36,7 @@ struct pyro_error;
 #define PYRO_FLD_NUM(f) double f;
 #define PYRO_FLD_STRV(f) char **f; /* NULL-terminated */
 #define PYRO_FLD_CMD(f) char **f;  /* NULL-terminated; one element: a shell's line */
+#define PYRO_FLD_MAP(f) char **f;  /* NULL-terminated, "KEY=VALUE" each */
 
 /* clang-format off */
 #define REC(rec, text) struct pyro_##rec {

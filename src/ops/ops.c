@@ -119,6 +119,11 @@ void ops_input_label(const struct op_input *in, enum ops_naming naming, char lab
 		(void)snprintf(label, OPS_LABEL_MAX, "%s", in->metavar);
 		return;
 	}
+	if (naming == NAMING_CLI && in->metavar && strncmp(in->metavar, "--", 2) == 0) {
+		(void)snprintf(label, OPS_LABEL_MAX, "%.*s", (int)strcspn(in->metavar, " "),
+			       in->metavar);
+		return;
+	}
 	(void)snprintf(label, OPS_LABEL_MAX, "%s%s",
 		       naming == NAMING_JSON  ? "arguments."
 		       : naming == NAMING_CLI ? "--"

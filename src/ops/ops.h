@@ -50,6 +50,7 @@ enum op_kind {
 	KIND_NUM,
 	KIND_STRV,
 	KIND_CMD,
+	KIND_MAP,
 	KIND_REC,
 	KIND_LIST,
 };
@@ -69,6 +70,9 @@ enum input_flag {
 	POS = 1 << 1,
 	REST = 1 << 2,
 	CLI_ONLY = 1 << 3,
+	ASSUMED = 1 << 4,
+	OR_FILE = 1 << 5,
+	HOST_PATH = 1 << 6,
 };
 
 enum field_flag {

@@ -8,6 +8,12 @@ static json_t *text_list(void)
 	return json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "string");
 }
 
+static json_t *text_map(void)
+{
+	return json_pack("{s:s, s:{s:s}}", "type", "object", "additionalProperties", "type",
+			 "string");
+}
+
 /* One text for a shell, or an argument vector. */
 static json_t *command(void)
 {
@@ -42,9 +48,15 @@ static json_t *input(const struct op_input *in)
 	case KIND_CMD:
 		schema = command();
 		break;
+	case KIND_STRV:
+		schema = text_list();
+		break;
+	case KIND_MAP:
+		schema = text_map();
+		break;
 	default:
 		schema = json_pack("{s:s}", "type", "string");
-		if (in->def)
+		if (in->def && !(in->flags & ASSUMED))
 			json_object_set_new(schema, "default", json_string(in->def));
 		break;
 	}
@@ -60,7 +72,7 @@ json_t *schema_input(const struct op_row *op)
 		if (in->flags & CLI_ONLY)
 			continue;
 		json_object_set_new(properties, in->name, input(in));
-		if (in->flags & REQUIRED)
+		if (in->flags & (REQUIRED | ASSUMED))
 			json_array_append_new(required, json_string(in->name));
 	}
 	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties,
@@ -89,6 +101,8 @@ static json_t *field(const struct rec_field *f)
 		return text_list();
 	case KIND_CMD:
 		return command();
+	case KIND_MAP:
+		return text_map();
 	case KIND_REC:
 		return schema_output(f->of);
 	case KIND_LIST:

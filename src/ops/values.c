@@ -109,6 +109,50 @@ static int decode_cmd(const json_t *value, const char *label, void *field, struc
 	return 0;
 }
 
+static int decode_strv(const json_t *value, const char *label, void *field, struct pyro_error *err)
+{
+	size_t n = json_array_size(value);
+	const char **texts = mem_zalloc(n + 1, sizeof(*texts));
+
+	*(const char ***)field = texts;
+	if (!json_is_array(value))
+		return wrong_type(label, "a list of strings", value, err);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *text = json_array_get(value, i);
+
+		if (!json_is_string(text))
+			return wrong_type(label, "a list of strings", text, err);
+		if (decode_text(text, label, &texts[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* "KEY=VALUE" each, owned. */
+static int decode_map(const json_t *value, const char *label, void *field, struct pyro_error *err)
+{
+	json_t *iterable = (json_t *)(uintptr_t)value;
+	char **pairs = mem_zalloc(json_object_size(value) + 1, sizeof(*pairs));
+	const char *key, *text = NULL;
+	json_t *member;
+	size_t n = 0;
+
+	*(char ***)field = pairs;
+	if (!json_is_object(value))
+		return wrong_type(label, "an object", value, err);
+	json_object_foreach(iterable, key, member)
+	{
+		if (!json_is_string(member))
+			return wrong_type(label, "an object of strings", member, err);
+		if (strchr(key, '='))
+			return err_set(err, PYRO_E_INVALID, "%s: key '%s' contains =", label, key);
+		if (decode_text(member, label, &text, err) < 0)
+			return -1;
+		pairs[n++] = mem_printf("%s=%s", key, text);
+	}
+	return 0;
+}
+
 static int decode_input(const struct op_input *in, const json_t *value, enum ops_naming naming,
 			void *field, struct pyro_error *err)
 {
@@ -127,6 +171,10 @@ static int decode_input(const struct op_input *in, const json_t *value, enum ops
 		return decode_int(in, value, label, field, err);
 	case KIND_CMD:
 		return decode_cmd(value, label, field, err);
+	case KIND_STRV:
+		return decode_strv(value, label, field, err);
+	case KIND_MAP:
+		return decode_map(value, label, field, err);
 	default:
 		return err_set(err, PYRO_E_INVALID, "%s: not an input", label);
 	}
@@ -168,9 +216,14 @@ int values_decode(const struct op_row *op, const json_t *object, enum ops_naming
 
 void values_args_done(const struct op_row *op, void *args)
 {
-	for (const struct op_input *in = op->inputs; in->name; in++)
-		if (in->kind == KIND_CMD)
-			free(*(void **)((char *)args + in->offset));
+	for (const struct op_input *in = op->inputs; in->name; in++) {
+		void *field = (char *)args + in->offset;
+
+		if (in->kind == KIND_CMD || in->kind == KIND_STRV)
+			free(*(void **)field);
+		else if (in->kind == KIND_MAP)
+			strv_free(*(char ***)field);
+	}
 	memset(args, 0, op->args_size);
 }
 
@@ -184,6 +237,18 @@ static json_t *encode_strv(char *const *v, bool is_command)
 	for (; v && *v; v++)
 		json_array_append_new(list, json_string(*v));
 	return list;
+}
+
+static json_t *encode_map(char *const *pairs)
+{
+	json_t *object = json_object();
+
+	for (; pairs && *pairs; pairs++) {
+		AUTO_FREE char *key = mem_strndup(*pairs, strcspn(*pairs, "="));
+
+		json_object_set_new(object, key, json_string(*pairs + strlen(key) + 1));
+	}
+	return object;
 }
 
 static json_t *encode_list(const struct rec_field *f, const char *record)
@@ -221,6 +286,8 @@ static json_t *encode_field(const struct rec_field *f, const char *record)
 	case KIND_STRV:
 	case KIND_CMD:
 		return encode_strv(*(char *const *const *)at, f->kind == KIND_CMD);
+	case KIND_MAP:
+		return encode_map(*(char *const *const *)at);
 	case KIND_REC:
 		if (f->flags & NULLABLE && !*(const bool *)(record + f->side))
 			return NULL;
@@ -254,6 +321,7 @@ static void free_field(const struct rec_field *f, char *record)
 		break;
 	case KIND_STRV:
 	case KIND_CMD:
+	case KIND_MAP:
 		strv_free(*(char ***)at);
 		break;
 	case KIND_REC:
