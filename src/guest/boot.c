@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "guest/put.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -239,7 +240,10 @@ int boot_mount_root(struct pyro_error *err)
 		(void)umount2(NEW_ROOT, MNT_DETACH);
 		return -1;
 	}
-	return switch_root(err);
+	if (switch_root(err) < 0)
+		return -1;
+	put_prepare();
+	return 0;
 }
 
 int boot_flush_root(struct pyro_error *err)

@@ -21,7 +21,7 @@ int boot_early(struct pyro_error *err);
  */
 int boot_open_port(struct pyro_error *err);
 
-/* /dev/vda becomes the root. */
+/* /dev/vda becomes the root, with a workspace in which no put is half done. */
 int boot_mount_root(struct pyro_error *err);
 
 /* The root is flushed and becomes read-only: from here on the disk is whole. */

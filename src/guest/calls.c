@@ -7,8 +7,11 @@
 #include "channel/mux.h"
 #include "guest/boot.h"
 #include "guest/exec.h"
+#include "guest/freeze.h"
 #include "guest/identity.h"
-#include "guest/tar.h"
+#include "guest/pack.h"
+#include "guest/put.h"
+#include "guest/scan.h"
 #include "guest/tree.h"
 #include "pyro.h"
 
@@ -151,35 +154,105 @@ static int call_exec(struct request *request, json_t *args, json_t **ret, struct
 	return request->exec ? 0 : -1;
 }
 
-static int run_tar(struct request *request, json_t *args, int (*run)(const void *path),
-		   struct pyro_error *err)
+static int run_function(struct request *request, const struct exec_function *function,
+			const void *arg, struct pyro_error *err)
 {
-	const char *path;
-
-	if (unpack(request, args, err, "{s:s}", "path", &path) < 0)
-		return -1;
-	if (*path != '/')
-		return err_set(err, PYRO_E_INVALID, "%s: path '%s' is not absolute",
-			       request->row->name, path);
-	request->exec = exec_function(request->call, run, path, err);
+	request->exec = exec_function(request->call, function, arg, err);
 	return request->exec ? 0 : -1;
 }
 
-static int call_tar_in(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+static int call_scan(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
+	static const struct exec_function function = {.run = scan_run};
+	struct scan_args scan;
+	int is_recursive;
+
 	(void)ret;
-	return run_tar(request, args, tar_unpack, err);
+	if (unpack(request, args, err, "{s:s s:b}", "path", &scan.path, "recursive",
+		   &is_recursive) < 0)
+		return -1;
+	scan.is_recursive = is_recursive;
+	return run_function(request, &function, &scan, err);
 }
 
-static int call_tar_out(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+static int call_read(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
+	static const struct exec_function function = {.run = scan_read};
+	struct scan_read_args read;
+	json_int_t max_bytes;
+
 	(void)ret;
-	return run_tar(request, args, tar_pack, err);
+	if (unpack(request, args, err, "{s:s s:I}", "path", &read.path, "max_bytes", &max_bytes) <
+	    0)
+		return -1;
+	if (max_bytes < 0)
+		return err_set(err, PYRO_E_INVALID, "read: max_bytes is negative");
+	read.max_bytes = max_bytes;
+	return run_function(request, &function, &read, err);
+}
+
+static int call_put(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	static const struct exec_function function = {.run = put_run, .undo = put_recover};
+	struct put_args put;
+	int keep_modes = 0;
+
+	(void)ret;
+	if (unpack(request, args, err, "{s:s s?b}", "path", &put.path, "keep_modes", &keep_modes) <
+	    0)
+		return -1;
+	put.keep_modes = keep_modes;
+	return run_function(request, &function, &put, err);
+}
+
+static int call_pack(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	static const struct exec_function function = {.run = pack_run};
+	struct pack_args pack;
+	int has_names = 0;
+
+	(void)ret;
+	if (unpack(request, args, err, "{s:s s?b}", "path", &pack.path, "names", &has_names) < 0)
+		return -1;
+	pack.has_names = has_names;
+	return run_function(request, &function, &pack, err);
+}
+
+static int call_freeze(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	static const struct exec_function function = {.run = freeze_run, .on_end = freeze_limit};
+
+	(void)ret;
+	if (unpack(request, args, err, "{}") < 0)
+		return -1;
+	return run_function(request, &function, NULL, err);
+}
+
+static int call_thaw(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	if (unpack(request, args, err, "{}") < 0)
+		return -1;
+	freeze_thaw();
+	*ret = json_object();
+	return 0;
+}
+
+int calls_end(int64_t deadline, struct pyro_error *err)
+{
+	int r;
+
+	/* What waits for a frozen disk cannot be killed; and a freeze may just be coming. */
+	if (is_guest)
+		freeze_thaw();
+	r = tree_kill_all(deadline, err);
+	if (is_guest)
+		freeze_thaw();
+	return r < 0 || stage == STAGE_INITRAMFS ? r : put_recover(err);
 }
 
 static int call_quiesce(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
-	if (unpack(request, args, err, "{}") < 0 || tree_kill_all(deadline_in(QUIESCE_MS), err) < 0)
+	if (unpack(request, args, err, "{}") < 0 || calls_end(deadline_in(QUIESCE_MS), err) < 0)
 		return -1;
 	if (is_guest && boot_flush_root(err) < 0)
 		return -1;
@@ -192,8 +265,12 @@ static const struct row rows[] = {
 	{"mount", STAGE_INITRAMFS, true, call_mount},
 	{"resume", STAGE_MOUNTED, true, call_resume},
 	{"exec", STAGE_MOUNTED, false, call_exec},
-	{"tar_in", STAGE_MOUNTED, false, call_tar_in},
-	{"tar_out", STAGE_MOUNTED, false, call_tar_out},
+	{"scan", STAGE_MOUNTED, false, call_scan},
+	{"read", STAGE_MOUNTED, false, call_read},
+	{"put", STAGE_MOUNTED, false, call_put},
+	{"pack", STAGE_MOUNTED, false, call_pack},
+	{"freeze", STAGE_MOUNTED, true, call_freeze},
+	{"thaw", STAGE_MOUNTED, true, call_thaw},
 	{"quiesce", STAGE_MOUNTED, false, call_quiesce},
 };
 

@@ -13,12 +13,19 @@
 #define GUEST_CALLS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct mux;
 struct mux_call;
+struct pyro_error;
 
 /* On a host the stage is "ready" from the start. */
 void calls_init(bool is_guest);
+/*
+ * Ends whatever calls have started: every process is killed, a put that was under way is undone,
+ * and nothing stays frozen. PYRO_E_TIMEOUT if some live on at the deadline.
+ */
+int calls_end(int64_t deadline, struct pyro_error *err);
 /* mux_ops.on_call of the agent. */
 void calls_on_call(struct mux *mux, struct mux_call *call, const char *name);
 

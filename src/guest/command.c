@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "guest/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -85,15 +86,22 @@ static char **make_argv(const json_t *list, const char *shell, struct pyro_error
 
 static int open_cwd(const struct command_config *config, const char *cwd, struct pyro_error *err)
 {
-	const char *path = cwd ? cwd : config->dir ? config->dir : "/root";
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_FREE char *in_dir = cwd && config->dir && root_is_above(cwd)
+					 ? mem_printf("%s%s", config->dir, cwd)
+					 : NULL;
+	const char *path = in_dir ? in_dir : cwd ? cwd : config->dir ? config->dir : "/root";
+	int fd = -1;
+
+	if (cwd && strcmp(cwd, ROOT_PATH) == 0)
+		return root_open(err);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && !cwd && !config->dir)
 		fd = open(path = "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		bool is_missing = errno == ENOENT || errno == ENOTDIR;
 
-		(void)err_sys(err, errno, "working directory '%s'", path);
+		(void)err_sys(err, errno, "working directory '%s'", cwd ? cwd : path);
 		if (is_missing)
 			err->code = PYRO_E_NOT_FOUND;
 	}

@@ -5,12 +5,17 @@
  *
  * A kill (the client's, or the timeout's) goes to the whole tree; the result then follows as
  * always, or after GRACE_MS without the process, if the kernel cannot end it.
+ *
+ * The process of a function writes its result to standard error, as one line of JSON. Where it did
+ * not come to that, a second process, which nothing but the end of the connection kills, may have
+ * to put things right before the exec is over.
  */
 #include "guest/exec.h"
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -52,8 +57,10 @@ struct exec {
 	int64_t started_ms;
 	bool is_timed_out;
 	bool is_killed;
-	bool has_report; /* standard error is the result */
-	struct buf report;
+	const struct exec_function *function; /* NULL: a command */
+	struct buf report;                    /* of a function */
+	bool is_undoing;
+	int status; /* of the first process, while undoing */
 };
 
 /* What the child needs to know. */
@@ -64,6 +71,15 @@ struct child {
 	const void *arg;
 };
 
+/* What the process of a function needs to know. */
+struct job {
+	const struct exec_function *function;
+	const void *arg;
+};
+
+static void on_exit_status(struct tree *tree, int status);
+
+static const struct tree_ops tree_ops = {.on_exit = on_exit_status};
 static struct exec_config config;
 static int null_fd;
 static int n_execs;
@@ -74,6 +90,20 @@ static void free_exec(struct exec *exec)
 	buf_done(&exec->report);
 	free(exec);
 	n_execs--;
+}
+
+/* In the child. */
+static int run_child(const void *arg)
+{
+	const struct child *child = arg;
+
+	for (int i = 0; i < 3; i++)
+		if (dup2(child->fds[i], i) < 0)
+			return EXIT_NOT_STARTED;
+	if (child->cwd_fd >= 0 && fchdir(child->cwd_fd) < 0)
+		return EXIT_NOT_STARTED;
+	(void)close_range(3, ~0U, 0);
+	return child->run(child->arg);
 }
 
 /*
@@ -160,7 +190,7 @@ static bool pump(struct output *output, size_t max)
 	struct exec *exec = output->exec;
 	ssize_t n = read(output->src.fd, chunk, max < CHUNK ? max : CHUNK);
 
-	if (n > 0 && exec->has_report && output == &exec->err)
+	if (n > 0 && exec->function && output == &exec->err)
 		buf_append(&exec->report, chunk, (size_t)n);
 	else if (n > 0)
 		mux_send(exec->call, output->kind, chunk, (size_t)n);
@@ -243,10 +273,10 @@ static void send_report(struct exec *exec, int status)
 	json_decref(report);
 }
 
-static void finish(struct exec *exec, int status)
+static void end(struct exec *exec, int status)
 {
-	loop_clear_timer(config.loop, &exec->timer);
-	tree_release(TAKE_PTR(exec->tree));
+	if (exec->function && exec->function->on_end)
+		exec->function->on_end();
 	if (!exec->call) {
 		free_exec(exec);
 		return;
@@ -255,10 +285,44 @@ static void finish(struct exec *exec, int status)
 	finish_output(&exec->err);
 	close_input(exec);
 	mux_send(exec->call, MUX_OUT, NULL, 0);
-	if (exec->has_report)
+	if (exec->function)
 		send_report(exec, status);
 	else
 		send_result(exec, status);
+}
+
+static int run_undo(const void *arg)
+{
+	const struct exec_function *function = arg;
+	struct pyro_error err;
+
+	return function->undo(&err) < 0;
+}
+
+/* Whether the process for it runs now. */
+static bool start_undo(struct exec *exec, int status)
+{
+	struct child child = {
+		.fds = {null_fd, null_fd, null_fd},
+		.cwd_fd = -1,
+		.run = run_undo,
+		.arg = exec->function,
+	};
+
+	if (!exec->function || !exec->function->undo || exec->is_undoing || WIFEXITED(status))
+		return false;
+	exec->is_undoing = true;
+	exec->status = status;
+	exec->tree = tree_start(run_child, &child, &tree_ops, exec, NULL);
+	return exec->tree != NULL;
+}
+
+static void finish(struct exec *exec, int status)
+{
+	loop_clear_timer(config.loop, &exec->timer);
+	tree_release(TAKE_PTR(exec->tree));
+	if (!start_undo(exec, status))
+		end(exec, exec->is_undoing ? exec->status : status);
 }
 
 static void on_exit_status(struct tree *tree, int status)
@@ -268,7 +332,7 @@ static void on_exit_status(struct tree *tree, int status)
 
 void exec_kill(struct exec *exec)
 {
-	if (!exec->tree || exec->is_killed)
+	if (!exec->tree || exec->is_killed || exec->is_undoing)
 		return;
 	exec->is_killed = true;
 	tree_kill(exec->tree);
@@ -306,21 +370,7 @@ void exec_abandon(struct exec *exec)
 void exec_init(const struct exec_config *cfg)
 {
 	config = *cfg;
-	null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* In the child. */
-static int run_child(const void *arg)
-{
-	const struct child *child = arg;
-
-	for (int i = 0; i < 3; i++)
-		if (dup2(child->fds[i], i) < 0)
-			return EXIT_NOT_STARTED;
-	if (child->cwd_fd >= 0 && fchdir(child->cwd_fd) < 0)
-		return EXIT_NOT_STARTED;
-	(void)close_range(3, ~0U, 0);
-	return child->run(child->arg);
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 }
 
 /* A pipe whose end `ours` (0 or 1) does not block. */
@@ -354,7 +404,6 @@ static struct exec *new_exec(struct mux_call *call)
 /* Starts the child of an exec whose own ends are not open yet. */
 static int start(struct exec *exec, struct child *child, bool has_input, struct pyro_error *err)
 {
-	static const struct tree_ops ops = {.on_exit = on_exit_status};
 	AUTO_FD int in = -1, out = -1, errout = -1;
 	int p[2];
 
@@ -375,12 +424,12 @@ static int start(struct exec *exec, struct child *child, bool has_input, struct 
 	child->fds[0] = has_input ? in : null_fd;
 	child->fds[1] = out;
 	child->fds[2] = errout;
-	exec->tree = tree_start(run_child, child, &ops, exec, err);
+	exec->tree = tree_start(run_child, child, &tree_ops, exec, err);
 	return exec->tree ? 0 : -1;
 }
 
 static struct exec *begin(struct mux_call *call, struct child *child, bool has_input,
-			  bool has_report, struct pyro_error *err)
+			  const struct exec_function *function, struct pyro_error *err)
 {
 	struct exec *exec;
 
@@ -389,7 +438,7 @@ static struct exec *begin(struct mux_call *call, struct child *child, bool has_i
 		return NULL;
 	}
 	exec = new_exec(call);
-	exec->has_report = has_report;
+	exec->function = function;
 	if (start(exec, child, has_input, err) < 0) {
 		exec_abandon(exec);
 		return NULL;
@@ -398,12 +447,30 @@ static struct exec *begin(struct mux_call *call, struct child *child, bool has_i
 	return exec;
 }
 
-struct exec *exec_function(struct mux_call *call, int (*run)(const void *path), const char *path,
-			   struct pyro_error *err)
+/* In the child. */
+static int run_function(const void *arg)
 {
-	struct child child = {.cwd_fd = -1, .run = run, .arg = path};
+	const struct job *job = arg;
+	struct pyro_error err;
+	json_t *result = job->function->run(job->arg, &err);
+	bool is_good = result;
+	AUTO_FREE char *text = NULL;
 
-	return begin(call, &child, true, true, err);
+	if (!is_good)
+		result = call_error_to_json(&err);
+	text = json_dumps(result, JSON_COMPACT);
+	json_decref(result);
+	(void)file_write_all(STDERR_FILENO, text, strlen(text), NULL);
+	return is_good ? 0 : EXIT_FAILURE;
+}
+
+struct exec *exec_function(struct mux_call *call, const struct exec_function *function,
+			   const void *arg, struct pyro_error *err)
+{
+	const struct job job = {function, arg};
+	struct child child = {.cwd_fd = -1, .run = run_function, .arg = &job};
+
+	return begin(call, &child, true, function, err);
 }
 
 struct exec *exec_command(struct mux_call *call, json_t *args, struct pyro_error *err)
@@ -415,7 +482,7 @@ struct exec *exec_command(struct mux_call *call, json_t *args, struct pyro_error
 	if (command_parse(&command, &config.command, args, err) < 0)
 		return NULL;
 	child.cwd_fd = command.cwd_fd;
-	exec = begin(call, &child, command.has_input, false, err);
+	exec = begin(call, &child, command.has_input, NULL, err);
 	if (exec && command.timeout_ms)
 		loop_set_timer(config.loop, &exec->timer, deadline_in(command.timeout_ms));
 	return exec;

@@ -2,7 +2,8 @@
  * exec: one process tree whose three standard streams go over one call.
  *
  * Two kinds share everything but what the child does: a command, and a function of the agent
- * itself (the tar calls), which may block as it likes because it runs in a process of its own.
+ * itself (put, scan and so on), which may block as it likes because it runs in a process of its
+ * own.
  *
  * Back-pressure: a pipe is not read while more than MUX_QUEUE_GOAL bytes of the call wait to be
  * sent, and input is acknowledged to the mux only when the child took it.
@@ -35,12 +36,21 @@ void exec_init(const struct exec_config *config);
 /* The command that {"argv" | "shell", "cwd", "env", "stdin", "timeout_ms"} describes. */
 struct exec *exec_command(struct mux_call *call, json_t *args, struct pyro_error *err);
 
+struct exec_function {
+	/* In the child, which has copies of all that arg leads to; NULL with err. */
+	json_t *(*run)(const void *arg, struct pyro_error *err);
+	/* In another child, when the first one was killed; the result waits for it. May be NULL. */
+	int (*undo)(struct pyro_error *err);
+	/* In the agent, when all that is over, however it went. May be NULL. */
+	void (*on_end)(void);
+};
+
 /*
- * Runs `run` in a child, with the path as its argument. The child's result is one line of JSON on
- * its standard error, an object or {"error": …}. Its standard output is streamed.
+ * Runs a function, static, in a child. Its standard output is streamed, its input is the call's;
+ * the call's result is what it returns.
  */
-struct exec *exec_function(struct mux_call *call, int (*run)(const void *path), const char *path,
-			   struct pyro_error *err);
+struct exec *exec_function(struct mux_call *call, const struct exec_function *function,
+			   const void *arg, struct pyro_error *err);
 
 /* The call's events: input that came, an empty one ends it; and the call's queue has drained. */
 void exec_input(struct exec *exec, const char *data, size_t len);

@@ -10,6 +10,9 @@
 #include "guest/boot.h"
 #include "guest/calls.h"
 #include "guest/exec.h"
+#include "guest/freeze.h"
+#include "guest/put.h"
+#include "guest/root.h"
 #include "guest/tree.h"
 
 #include <getopt.h>
@@ -46,7 +49,7 @@ static int serve(struct loop *loop, int fd, struct pyro_error *err)
 		return -1;
 	(void)loop_until(loop, &is_down, DEADLINE_NONE, "the client", NULL);
 	(void)mux_free(mux);
-	return tree_kill_all(deadline_in(KILL_MS), err);
+	return calls_end(deadline_in(KILL_MS), err);
 }
 
 static void on_port(struct loop_fd *src, uint32_t events)
@@ -82,6 +85,8 @@ static int run_guest(struct loop *loop, struct pyro_error *err)
 	if (boot_early(err) < 0 || tree_init(loop, true, err) < 0)
 		return -1;
 	exec_init(&(struct exec_config){.loop = loop, .command.is_guest = true});
+	freeze_init(loop);
+	root_init("");
 	calls_init(true);
 	for (;;) {
 		AUTO_FD int fd = boot_open_port(err);
@@ -104,8 +109,10 @@ static int run_host(struct loop *loop, int fd, const char *dir, struct pyro_erro
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
 	}
+	root_init(dir);
 	if (tree_init(loop, false, err) < 0)
 		return -1;
+	put_prepare();
 	exec_init(&(struct exec_config){.loop = loop, .command.dir = dir});
 	calls_init(false);
 	return serve(loop, fd, err);

@@ -120,7 +120,7 @@ static const struct {
 	{"destroy", {.on_record = destroy_asked, .on_close = forget_call}},
 };
 
-static const char *const relayed_calls[] = {"exec", "tar_in", "tar_out", "hello", NULL};
+static const char *const relayed_calls[] = {"exec", "scan", "read", "put", "pack", "hello", NULL};
 
 static void client_call(struct mux *mux, struct mux_call *call, const char *name)
 {

@@ -10,7 +10,7 @@
  *	start {spec}         once, by the first client; phases as events; {execution_mode, accel};
  *	                     undone if that client goes away before it is answered
  *	own {}               the VM ends with this connection
- *	hello, exec, tar_in, tar_out   as the agent's, relayed
+ *	hello, exec, scan, read, put, pack   as the agent's, relayed
  *	stop {}              flushes, ends the machine, keeps the disk; the supervisor ends
  *	destroy {}           ends the machine and removes everything; the supervisor ends
  *
