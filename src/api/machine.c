@@ -39,8 +39,8 @@ int machine_lock(struct pyro *p, const char *vm_id, struct pyro_error *err)
  * The environment of a VM. The first start writes down, before there is a disk, which install the
  * disk will lie over: over another one it would be garbage, whatever the name stands for by then.
  */
-static int open_image(struct pyro *p, const struct pyro_vm *vm, bool is_owned, const char *agent,
-		      struct image *ret, struct pyro_error *err)
+static int open_image(struct pyro *p, const struct pyro_vm *vm, enum machine_kind kind,
+		      const char *agent, struct image *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *path = state_vm_file(p->state, vm->vm_id, "base");
 	AUTO_BUF struct buf base = BUF_INIT(PATH_MAX);
@@ -51,14 +51,14 @@ static int open_image(struct pyro *p, const struct pyro_vm *vm, bool is_owned, c
 			       : image_open_dir(buf_text(&base), agent, ret, err);
 	if (install_open(p, vm->environment, agent, ret, err) < 0)
 		return -1;
-	if (is_owned)
-		return 0; /* it will not start a second time */
+	if (kind == MACHINE_EPHEMERAL)
+		return 0;
 	return file_write_atomic(path, ret->dir, strlen(ret->dir), 0600, err);
 }
 
 /* What a guest needs; json_pack copies the strings. */
-static int add_guest(struct pyro *p, const struct pyro_vm *vm, bool is_owned, const char *cache_dir,
-		     const char *agent, json_t *spec, struct pyro_error *err)
+static int add_guest(struct pyro *p, const struct pyro_vm *vm, enum machine_kind kind,
+		     const char *cache_dir, const char *agent, json_t *spec, struct pyro_error *err)
 {
 	AUTO_FREE char *shim = handle_program("vm", "pyro-ram-shim.so", err);
 	AUTO_FREE char *disk = state_vm_file(p->state, vm->vm_id, "disk.qcow2");
@@ -68,7 +68,7 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, bool is_owned, co
 	/* Where a fallback is allowed, the jail is tried: it may be forbidden here. */
 	if (!shim || (vm->allow_host_compat ? engine_qemu_try(err) : engine_qemu_check(err)) < 0 ||
 	    vm_host_examine(cache_dir, &host, err) < 0 ||
-	    open_image(p, vm, is_owned, agent, &image, err) < 0)
+	    open_image(p, vm, kind, agent, &image, err) < 0)
 		return -1;
 	return json_object_update_new(
 		spec,
@@ -81,8 +81,8 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, bool is_owned, co
 }
 
 /* What the supervisor is told to start; NULL with err. */
-static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *vm, bool is_owned,
-			 struct pyro_error *err)
+static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *vm,
+			 enum machine_kind kind, struct pyro_error *err)
 {
 	AUTO_FREE char *cache_dir = install_cache_dir(err);
 	AUTO_FREE char *agent = cache_dir ? handle_program("guest", "pyro-agent", err) : NULL;
@@ -95,7 +95,7 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 			 "mem_mib", (json_int_t)vm->mem_mib, "expires_at", vm->expires_at,
 			 "cache_dir", cache_dir, "agent_path", agent, "allow_host_compat",
 			 vm->allow_host_compat);
-	if (add_guest(p, vm, is_owned, cache_dir, agent, spec, &why) == 0)
+	if (add_guest(p, vm, kind, cache_dir, agent, spec, &why) == 0)
 		return spec;
 	if (vm->allow_host_compat &&
 	    (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
@@ -110,9 +110,10 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 }
 
 int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int alive_fd,
-		  bool is_owned, struct machine *ret, struct pyro_error *err)
+		  enum machine_kind kind, struct machine *ret, struct pyro_error *err)
 {
-	json_t *spec = make_spec(p, op, vm, is_owned, err);
+	json_t *spec = make_spec(p, op, vm, kind, err);
+	bool is_owned = kind != MACHINE_KEPT;
 	struct machine m = {0};
 	json_t *result = NULL;
 
@@ -185,8 +186,9 @@ static int take_result(const json_t *result, struct pyro_run *ret, struct pyro_e
 	return 0;
 }
 
-int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
-		 struct pyro_run *ret, struct pyro_error *err)
+/* args are taken. */
+static int run(struct machine *m, json_t *args, const char *const *command, struct pyro_run *ret,
+	       int64_t *ret_sequence, struct pyro_error *err)
 {
 	struct remote_output output;
 	json_t *result = NULL;
@@ -194,7 +196,7 @@ int machine_exec(struct machine *m, const char *const *command, int64_t timeout_
 
 	capture_init(&output.out, OUTPUT_KEPT);
 	capture_init(&output.err, OUTPUT_KEPT);
-	r = remote_exec(m->remote, exec_args(command, timeout_seconds), &output, &result, err);
+	r = remote_exec(m->remote, args, &output, &result, err);
 	if (r == 0)
 		r = take_result(result, ret, err);
 	if (r == 0) {
@@ -203,11 +205,35 @@ int machine_exec(struct machine *m, const char *const *command, int64_t timeout_
 		ret->accel = mem_strdup(m->accel);
 		fill_output(&output.out, &ret->stdout, &ret->stdout_bytes, &ret->stdout_truncated);
 		fill_output(&output.err, &ret->stderr, &ret->stderr_bytes, &ret->stderr_truncated);
+		*ret_sequence = json_integer_value(json_object_get(result, "sequence"));
 	}
 	json_decref(result);
 	capture_done(&output.out);
 	capture_done(&output.err);
 	return r;
+}
+
+int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
+		 struct pyro_run *ret, struct pyro_error *err)
+{
+	int64_t none;
+
+	return run(m, exec_args(command, timeout_seconds), command, ret, &none, err);
+}
+
+int machine_exec_recorded(struct machine *m, const char *const *command, const char *cwd,
+			  int64_t timeout_seconds, struct pyro_run *ret, int64_t *ret_sequence,
+			  struct pyro_error *err)
+{
+	json_t *args = exec_args(command, timeout_seconds);
+	json_t *words = json_object_get(args, "argv");
+
+	(void)json_object_set_new(args, "cwd", json_string(cwd));
+	(void)json_object_set_new(args, "record",
+				  json_pack("{s:O, s:s}", "command",
+					    words ? words : json_object_get(args, "shell"), "cwd",
+					    cwd));
+	return run(m, args, command, ret, ret_sequence, err);
 }
 
 int machine_destroy(struct machine *m, struct pyro_error *err)

@@ -24,13 +24,19 @@ void machine_done(struct machine *m);
  */
 int machine_lock(struct pyro *p, const char *vm_id, struct pyro_error *err);
 
+enum machine_kind {
+	MACHINE_KEPT,      /* lives until somebody ends it */
+	MACHINE_OWNED,     /* ends with our connection, unless that calls "release" */
+	MACHINE_EPHEMERAL, /* ends with our connection, and never starts again */
+};
+
 /*
  * Starts the VM that `vm` describes and waits until it can run commands: installs the environment
  * if it is missing, falls back to the host where the record allows it. Phases are told under the
- * name `op`. is_owned: the VM ends with our connection.
+ * name `op`.
  */
 int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int alive_fd,
-		  bool is_owned, struct machine *ret, struct pyro_error *err);
+		  enum machine_kind kind, struct machine *ret, struct pyro_error *err);
 
 /*
  * Runs one command in the machine and fills what `run` says of it: output, exit code, duration.
@@ -38,6 +44,13 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
  */
 int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
 		 struct pyro_run *ret, struct pyro_error *err);
+/*
+ * As machine_exec() in the directory cwd, recorded in the history of the workspace under the number
+ * *ret_sequence. The command goes on if we die; a pyro_cancel() ends it.
+ */
+int machine_exec_recorded(struct machine *m, const char *const *command, const char *cwd,
+			  int64_t timeout_seconds, struct pyro_run *ret, int64_t *ret_sequence,
+			  struct pyro_error *err);
 
 /*
  * Undoes a start, or an owned machine: ends it, waits until it is gone and hangs up. Works after

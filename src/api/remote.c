@@ -31,7 +31,7 @@ struct talk {
 	struct remote *r;
 	const char *op;
 	struct mux_call *call;
-	struct remote_output *output; /* NULL: none expected */
+	const struct remote_io *io; /* NULL: no streams expected */
 	struct loop_fd input;
 	bool has_input;
 	json_t *result;
@@ -135,7 +135,7 @@ static void talk_json(struct talk *talk, const char *data, size_t len)
 	json_t *object = json_loadb(data, len, 0, NULL);
 
 	/* Only the supervisor tells phases, while it starts; the rest comes from the guest. */
-	if (!talk->output && json_object_get(object, "event")) {
+	if (!talk->io && json_object_get(object, "event")) {
 		tell_phase(talk, object);
 		json_decref(object);
 		return;
@@ -147,14 +147,10 @@ static void talk_json(struct talk *talk, const char *data, size_t len)
 
 static void talk_output(struct talk *talk, enum mux_kind kind, const char *data, size_t len)
 {
-	const struct pyro_observer *observer = &talk->r->p->observer;
-	int stream = kind == MUX_OUT ? 1 : 2;
-
-	if (!talk->output || !len)
-		return;
-	capture_add(stream == 1 ? &talk->output->out : &talk->output->err, data, len);
-	if (observer->on_output)
-		observer->on_output(observer->ctx, stream, data, len);
+	if (talk->io && talk->io->on_output && len && !talk->has_failed &&
+	    talk->io->on_output(talk->io->ctx, kind == MUX_OUT ? 1 : 2, data, len, &talk->error) <
+		    0)
+		talk->has_failed = true;
 }
 
 static void talk_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -166,6 +162,8 @@ static void talk_record(struct mux_call *call, enum mux_kind kind, const char *d
 	else
 		talk_output(talk, kind, data, len);
 	mux_consume(call, len);
+	if (talk->has_failed && !talk->result)
+		mux_cancel(call);
 }
 
 static void talk_close(struct mux_call *call, const struct pyro_error *error)
@@ -184,6 +182,23 @@ static void talk_close(struct mux_call *call, const struct pyro_error *error)
 	}
 }
 
+/* What ends too early is not passed off as whole. */
+static void end_input(struct talk *talk)
+{
+	struct pyro_error error;
+
+	if (talk->io->on_input_end && talk->io->on_input_end(talk->io->ctx, &error) < 0) {
+		if (!talk->has_failed && !talk->result)
+			talk->error = error;
+		talk->has_failed = true;
+		if (talk->call)
+			mux_cancel(talk->call);
+	} else if (talk->call) {
+		mux_send(talk->call, MUX_IN, NULL, 0);
+		mux_finish(talk->call);
+	}
+}
+
 /* Passes one chunk of the input on; false when there is no more, or none now. */
 static bool pass_input(struct talk *talk)
 {
@@ -192,12 +207,13 @@ static bool pass_input(struct talk *talk)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	mux_send(talk->call, MUX_IN, chunk, n > 0 ? (size_t)n : 0);
-	if (n > 0)
+	if (n > 0) {
+		mux_send(talk->call, MUX_IN, chunk, (size_t)n);
 		return true;
+	}
 	loop_remove_fd(talk->r->p->loop, &talk->input);
-	mux_finish(talk->call);
 	talk->has_input = false;
+	end_input(talk);
 	return false;
 }
 
@@ -270,20 +286,44 @@ int remote_call(struct remote *r, const char *op, const char *name, json_t *args
 	return converse(&talk, name, args, deadline, ret, err);
 }
 
-int remote_exec(struct remote *r, json_t *args, struct remote_output *output, json_t **ret,
-		struct pyro_error *err)
+int remote_stream(struct remote *r, const char *name, json_t *args, const struct remote_io *io,
+		  int64_t deadline, json_t **ret, struct pyro_error *err)
 {
 	struct talk talk = {
 		.r = r,
-		.op = "run",
-		.output = output,
-		.has_input = r->p->input_fd >= 0,
-		.input = {.fd = r->p->input_fd, .on_ready = input_ready, .ctx = &talk},
+		.io = io,
+		.has_input = io->in_fd >= 0,
+		.input = {.fd = io->in_fd, .on_ready = input_ready, .ctx = &talk},
 	};
 
-	(void)json_object_set_new(args, "stdin", json_boolean(talk.has_input));
+	return converse(&talk, name, args, deadline, ret, err);
+}
+
+static int take_output(void *ctx, int stream, const void *data, size_t len, struct pyro_error *err)
+{
+	struct remote_output *output = ctx;
+	const struct pyro_observer *observer = output->observer;
+
+	(void)err;
+	capture_add(stream == 1 ? &output->out : &output->err, data, len);
+	if (observer->on_output)
+		observer->on_output(observer->ctx, stream, data, len);
+	return 0;
+}
+
+int remote_exec(struct remote *r, json_t *args, struct remote_output *output, json_t **ret,
+		struct pyro_error *err)
+{
+	const struct remote_io io = {
+		.in_fd = r->p->input_fd,
+		.on_output = take_output,
+		.ctx = output,
+	};
+
+	output->observer = &r->p->observer;
+	(void)json_object_set_new(args, "stdin", json_boolean(io.in_fd >= 0));
 	/* The supervisor keeps the command's timeout. */
-	return converse(&talk, "exec", args, DEADLINE_NONE, ret, err);
+	return remote_stream(r, "exec", args, &io, DEADLINE_NONE, ret, err);
 }
 
 int remote_await_end(struct remote *r, int64_t deadline, struct pyro_error *err)

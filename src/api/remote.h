@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 struct mux;
+struct pyro_observer;
 struct pyro;
 struct pyro_error;
 struct remote;
@@ -34,8 +35,24 @@ struct remote *remote_free(struct remote *r);
 int remote_call(struct remote *r, const char *op, const char *name, json_t *args, int64_t deadline,
 		json_t **ret, struct pyro_error *err);
 
+/* The streams of a call. */
+struct remote_io {
+	int in_fd; /* passed in until its end, borrowed; -1: none */
+	/* At its end: whether that was all of it. -1 with err cancels the call. NULL: it was. */
+	int (*on_input_end)(void *ctx, struct pyro_error *err);
+	/* stream 1 or 2; -1 with err cancels the call. NULL: output is dropped. Borrowed. */
+	int (*on_output)(void *ctx, int stream, const void *data, size_t len,
+			 struct pyro_error *err);
+	void *ctx;
+};
+
+/* As remote_call(), with streams; only the guest speaks then, so there are no phases. */
+int remote_stream(struct remote *r, const char *name, json_t *args, const struct remote_io *io,
+		  int64_t deadline, json_t **ret, struct pyro_error *err);
+
 /* Output of a command while it runs and after. */
 struct remote_output {
+	const struct pyro_observer *observer; /* set by remote_exec() */
 	struct capture out;
 	struct capture err;
 };

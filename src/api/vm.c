@@ -2,6 +2,7 @@
  * The life cycle of single VMs: create, start, exec, stop, delete, and what can be asked of them.
  */
 #include "api/handle.h"
+#include "api/life.h"
 #include "api/machine.h"
 #include "api/reap.h"
 #include "api/remote.h"
@@ -16,60 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHANGE_MS 30000
-#define DEAD_MS 5000
 #define END_MS 120000
 
-static int not_found(const char *vm_id, struct pyro_error *err)
-{
-	(void)err_set(err, PYRO_E_NOT_FOUND, "there is no VM '%s'", vm_id);
-	return err_hint(err, "pyro vm list");
-}
-
-/* The lock of whoever starts, stops or deletes a VM. The descriptor is the caller's. */
-static int lock_change(struct pyro *p, const char *vm_id, struct pyro_error *err)
-{
-	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "change");
-	AUTO_FREE char *dir = state_vm_dir(p->state, vm_id);
-	int fd = file_lock(path, deadline_in(CHANGE_MS), err);
-
-	return fd < 0 && !file_exists(dir) ? not_found(vm_id, err) : fd; /* deleted just now */
-}
-
-/*
- * The record of a VM, brought up to date: one that says started although no supervisor holds its
- * lock has failed.
- */
+/* A workspace has operations of its own. */
 static int get_vm(struct pyro *p, const char *vm_id, struct pyro_vm *ret, struct pyro_error *err)
 {
-	AUTO_FREE char *alive = NULL;
-
-	if (!state_is_id(vm_id))
-		return not_found(vm_id, err);
-	if (records_get_vm(p->records, vm_id, ret, err) < 0)
-		return -1;
-	alive = state_vm_file(p->state, vm_id, "alive");
-	if (strcmp(ret->state, "started") != 0 || file_is_locked(alive))
-		return 0;
-	pyro_vm_done(ret);
-	if (records_fail_vm(p->records, vm_id, "its supervisor was killed", err) < 0)
-		return -1;
-	return records_get_vm(p->records, vm_id, ret, err);
-}
-
-static struct pyro_vm new_vm(const char *environment, int64_t vcpu_count, int64_t mem_mib,
-			     int64_t ttl_seconds)
-{
-	double now = clock_wall();
-
-	return (struct pyro_vm){
-		.vm_id = state_new_id("vm"),
-		.environment = mem_strdup(environment),
-		.vcpu_count = vcpu_count,
-		.mem_mib = mem_mib,
-		.created_at = now,
-		.expires_at = now + (double)ttl_seconds,
-	};
+	if (strncmp(vm_id, "vm-", 3) == 0 && state_is_id(vm_id))
+		return life_get(p, vm_id, ret, err);
+	(void)err_set(err, PYRO_E_NOT_FOUND, "there is no VM '%s'", vm_id);
+	return err_hint(err, "pyro vm list");
 }
 
 /*
@@ -83,7 +39,7 @@ static int make_vm(struct pyro *p, const struct pyro_vm *vm, bool is_ephemeral, 
 	AUTO_FREE char *dir = state_vm_dir(p->state, vm->vm_id);
 	AUTO_FD int alive = -1;
 
-	if (hold < 0 || dir_make(dir, 0700, err) < 0)
+	if (hold < 0 || life_make_dir(p, vm->vm_id, err) < 0)
 		return -1;
 	if (ret_alive_fd)
 		alive = machine_lock(p, vm->vm_id, err);
@@ -106,7 +62,7 @@ int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, stru
 	    !catalog_find(a.environment, err) || handle_refuse_network(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
-	vm = new_vm(a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
+	vm = life_new("vm", a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
 	vm.allow_host_compat = a.allow_host_compat;
 	vm.state = mem_strdup("stopped");
 	if (make_vm(p, &vm, false, NULL, err) < 0) {
@@ -114,20 +70,6 @@ int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, stru
 		return -1;
 	}
 	*ret = vm;
-	return 0;
-}
-
-static int start_locked(struct pyro *p, const struct pyro_vm *vm, struct pyro_error *err)
-{
-	AUTO_FD int alive = -1;
-	struct machine m;
-
-	if (strcmp(vm->state, "started") == 0)
-		return 0;
-	alive = machine_lock(p, vm->vm_id, err);
-	if (alive < 0 || machine_start(p, "start", vm, alive, false, &m, err) < 0)
-		return -1;
-	machine_done(&m);
 	return 0;
 }
 
@@ -143,9 +85,8 @@ static int start_vm(struct pyro *p, const struct pyro_start_vm_args *given, stru
 	    get_vm(p, a.vm_id, &vm, err) < 0)
 		return -1;
 	pyro_vm_done(&vm);
-	change = lock_change(p, a.vm_id, err);
-	result = change < 0 || get_vm(p, a.vm_id, &vm, err) < 0 ? -1 : start_locked(p, &vm, err);
-	pyro_vm_done(&vm);
+	change = life_lock(p, a.vm_id, err);
+	result = change < 0 ? -1 : life_start(p, "start", a.vm_id, err);
 	if (result == 0)
 		result = get_vm(p, a.vm_id, ret, err);
 	return result;
@@ -156,43 +97,6 @@ int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct
 {
 	handle_begin(p);
 	return handle_end(p, start_vm(p, given, ret, err));
-}
-
-/* Nobody listens: either nothing runs, or it is about to, or comes to its end at this moment. */
-static int check_dead(struct pyro *p, const char *vm_id, struct pyro_error *err)
-{
-	AUTO_FREE char *alive = state_vm_file(p->state, vm_id, "alive");
-	AUTO_FREE char *dir = state_vm_dir(p->state, vm_id);
-	AUTO_FD int lock = -1;
-	struct pyro_error why;
-
-	if (!file_exists(dir))
-		return 0;
-	lock = file_lock(alive, deadline_in(DEAD_MS), &why);
-	if (lock >= 0 || !file_exists(dir))
-		return 0;
-	return err_set(err, PYRO_E_BUSY, "VM '%s' is being started or ended", vm_id);
-}
-
-/* Ends the machine of a VM by one call of its supervisor; one that does not run is fine. */
-static int end_machine(struct pyro *p, const char *vm_id, const char *call, struct pyro_error *err)
-{
-	struct pyro_error why;
-	struct remote *remote = remote_connect(p, vm_id, &why);
-	int result;
-
-	if (!remote) {
-		if (why.code == PYRO_E_BAD_STATE)
-			return check_dead(p, vm_id, err);
-		if (err)
-			*err = why;
-		return -1;
-	}
-	result = remote_call(remote, call, call, json_object(), deadline_in(END_MS), NULL, err);
-	if (result == 0)
-		result = remote_await_end(remote, deadline_in(END_MS), err);
-	(void)remote_free(remote);
-	return result;
 }
 
 static int stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
@@ -207,8 +111,8 @@ static int stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct
 	    get_vm(p, a.vm_id, &vm, err) < 0)
 		return -1;
 	pyro_vm_done(&vm);
-	change = lock_change(p, a.vm_id, err);
-	result = change < 0 ? -1 : end_machine(p, a.vm_id, "stop", err);
+	change = life_lock(p, a.vm_id, err);
+	result = change < 0 ? -1 : life_end(p, a.vm_id, "stop", err);
 	if (result == 0)
 		result = get_vm(p, a.vm_id, ret, err);
 	return result;
@@ -225,7 +129,6 @@ static int delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
 		     struct pyro_vm_deleted *ret, struct pyro_error *err)
 {
 	struct pyro_delete_vm_args a;
-	AUTO_FREE char *dir = NULL;
 	AUTO_FD int change = -1;
 	struct pyro_vm vm = {0};
 	int result;
@@ -234,14 +137,8 @@ static int delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
 	    get_vm(p, a.vm_id, &vm, err) < 0)
 		return -1;
 	pyro_vm_done(&vm);
-	dir = state_vm_dir(p->state, a.vm_id);
-	change = lock_change(p, a.vm_id, err);
-	result = change < 0 ? -1 : end_machine(p, a.vm_id, "destroy", err);
-	/* What a supervisor that was there has removed already is not missed. */
-	if (result == 0)
-		result = dir_remove(dir, err);
-	if (result == 0)
-		result = records_delete_vm(p->records, a.vm_id, err);
+	change = life_lock(p, a.vm_id, err);
+	result = change < 0 ? -1 : life_delete(p, a.vm_id, err);
 	if (result == 0)
 		*ret = (struct pyro_vm_deleted){.vm_id = mem_strdup(a.vm_id), .deleted = true};
 	return result;
@@ -396,7 +293,7 @@ static int run_once(struct pyro *p, const struct pyro_run_in_vm_args *a, const s
 
 	handle_phase(p, "run", "phase=create environment=%s", a->environment);
 	if (make_vm(p, vm, true, &alive, err) < 0 ||
-	    machine_start(p, "run", vm, alive, true, &m, err) < 0)
+	    machine_start(p, "run", vm, alive, MACHINE_EPHEMERAL, &m, err) < 0)
 		return -1;
 	return exec_and_destroy(p, &m, vm, a->command, a->timeout_seconds, ret, err);
 }
@@ -412,7 +309,7 @@ static int run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, st
 	    !catalog_find(a.environment, err) || handle_refuse_network(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
-	vm = new_vm(a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
+	vm = life_new("vm", a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
 	vm.allow_host_compat = a.allow_host_compat;
 	vm.state = mem_strdup("started");
 	result = run_once(p, &a, &vm, ret, err);

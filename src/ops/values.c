@@ -347,6 +347,100 @@ void values_done(const struct rec_row *rec, void *record)
 	memset(record, 0, rec->size);
 }
 
+static char **read_texts(const json_t *list)
+{
+	size_t n = json_array_size(list);
+	char **texts = mem_zalloc(n + 1, sizeof(*texts));
+
+	for (size_t i = 0; i < n; i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+
+		texts[i] = mem_strdup(text ? text : "");
+	}
+	return texts;
+}
+
+static int read_list(const struct rec_field *f, const json_t *list, char *record,
+		     struct pyro_error *err)
+{
+	size_t n = json_array_size(list);
+	char *items = mem_zalloc(n + 1, f->of->size);
+
+	*(char **)(record + f->offset) = items;
+	for (size_t i = 0; i < n; i++) {
+		*(size_t *)(record + f->side) = i;
+		if (values_decode_record(f->of, json_array_get(list, i), items + i * f->of->size,
+					 err) < 0)
+			return -1;
+	}
+	*(size_t *)(record + f->side) = n;
+	return 0;
+}
+
+static bool has_type(const struct rec_field *f, const json_t *value)
+{
+	switch (f->kind) {
+	case KIND_STR:
+		return json_is_string(value);
+	case KIND_BOOL:
+		return json_is_boolean(value);
+	case KIND_INT:
+		return json_is_integer(value);
+	case KIND_NUM:
+		return json_is_number(value);
+	case KIND_STRV:
+	case KIND_LIST:
+		return json_is_array(value);
+	case KIND_REC:
+		return json_is_object(value);
+	default: /* nothing reports commands or maps */
+		return false;
+	}
+}
+
+static int read_field(const struct rec_field *f, const json_t *value, char *record,
+		      struct pyro_error *err)
+{
+	void *at = record + f->offset;
+
+	if (!value || json_is_null(value)) {
+		if (f->kind == KIND_INT && f->flags & NULLABLE)
+			*(int64_t *)at = PYRO_NONE;
+		return 0;
+	}
+	if (!has_type(f, value))
+		return wrong_type(f->name, "another type", value, err);
+	if (f->kind == KIND_STR)
+		*(char **)at = mem_strdup(json_string_value(value));
+	else if (f->kind == KIND_BOOL)
+		*(bool *)at = json_is_true(value);
+	else if (f->kind == KIND_INT)
+		*(int64_t *)at = json_integer_value(value);
+	else if (f->kind == KIND_NUM)
+		*(double *)at = json_number_value(value);
+	else if (f->kind == KIND_STRV)
+		*(char ***)at = read_texts(value);
+	else if (f->kind == KIND_LIST)
+		return read_list(f, value, record, err);
+	else {
+		*(bool *)(record + f->side) = true;
+		return values_decode_record(f->of, value, at, err);
+	}
+	return 0;
+}
+
+int values_decode_record(const struct rec_row *rec, const json_t *object, void *record,
+			 struct pyro_error *err)
+{
+	memset(record, 0, rec->size);
+	for (const struct rec_field *f = rec->fields; f->name; f++)
+		if (read_field(f, json_object_get(object, f->name), record, err) < 0) {
+			values_done(rec, record);
+			return -1;
+		}
+	return 0;
+}
+
 json_t *values_encode_error(const struct pyro_error *error)
 {
 	return json_pack("{s:s, s:s, s:s, s:b}", "code", pyro_code_name(error->code), "message",

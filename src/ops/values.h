@@ -22,6 +22,12 @@ void values_args_done(const struct op_row *op, void *args);
 
 /* A new JSON object with every field of a record, in the order of the rows. */
 json_t *values_encode(const struct rec_row *rec, const void *record);
+/*
+ * The inverse, for what a helper program reports: fills *record from an object. What the object
+ * lacks is zero, or absent; what is of another type is an error, and *record is zeroed then.
+ */
+int values_decode_record(const struct rec_row *rec, const json_t *object, void *record,
+			 struct pyro_error *err);
 /* Frees what a record owns and zeroes it. */
 void values_done(const struct rec_row *rec, void *record);
 

@@ -44,6 +44,8 @@ static void forget_call(struct mux_call *call, const struct pyro_error *error)
 	}
 	if (s->end_call == call)
 		s->end_call = NULL;
+	if (s->task.call == call)
+		s->task.call = NULL; /* what was begun is done all the same */
 }
 
 static void start_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -77,6 +79,67 @@ static void own_asked(struct mux_call *call, enum mux_kind kind, const char *dat
 	(void)len;
 	s->owner = mux_call_mux(call);
 	answer(call, json_object());
+}
+
+static void release_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct supervisor *s = mux_call_ctx(call);
+
+	(void)kind;
+	(void)data;
+	(void)len;
+	if (s->owner == mux_call_mux(call))
+		s->owner = NULL;
+	answer(call, json_object());
+}
+
+static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	json_t *args = json_loadb(data, len, 0, NULL);
+	bool is_killed = relay_kill(mux_call_ctx(call),
+				    json_integer_value(json_object_get(args, "sequence")));
+
+	(void)kind;
+	json_decref(args);
+	answer(call, json_pack("{s:b}", "cancelled", is_killed));
+}
+
+/* One task at a time: whoever asks holds the VM's `change` lock, so nobody meets this refusal. */
+static void task_asked(struct mux_call *call, enum task_kind kind, const char *data, size_t len)
+{
+	struct supervisor *s = mux_call_ctx(call);
+	json_t *args = json_loadb(data, len, 0, NULL);
+	const char *name = json_string_value(json_object_get(args, "name"));
+	struct pyro_error error;
+
+	if (!s->vm || s->is_ending || s->task.kind != TASK_NONE || !name) {
+		(void)err_set(&error, name ? PYRO_E_BUSY : PYRO_E_INVALID,
+			      "'%s' cannot do this now", s->vm_id);
+		mux_fail(call, &error);
+	} else {
+		s->task = (struct task){kind, mem_strdup(name), call};
+		s->has_work = true;
+	}
+	json_decref(args);
+}
+
+static void snapshot_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	(void)kind;
+	task_asked(call, TASK_SNAPSHOT, data, len);
+}
+
+static void delete_snapshot_asked(struct mux_call *call, enum mux_kind kind, const char *data,
+				  size_t len)
+{
+	(void)kind;
+	task_asked(call, TASK_DELETE_SNAPSHOT, data, len);
+}
+
+static void reset_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	(void)kind;
+	task_asked(call, TASK_RESET, data, len);
 }
 
 static void end_asked(struct mux_call *call, enum ending ending)
@@ -116,6 +179,11 @@ static const struct {
 } own_calls[] = {
 	{"start", {.on_record = start_asked, .on_close = forget_call}},
 	{"own", {.on_record = own_asked, .on_close = forget_call}},
+	{"release", {.on_record = release_asked, .on_close = forget_call}},
+	{"kill", {.on_record = kill_asked, .on_close = forget_call}},
+	{"snapshot", {.on_record = snapshot_asked, .on_close = forget_call}},
+	{"delete_snapshot", {.on_record = delete_snapshot_asked, .on_close = forget_call}},
+	{"reset", {.on_record = reset_asked, .on_close = forget_call}},
 	{"stop", {.on_record = stop_asked, .on_close = forget_call}},
 	{"destroy", {.on_record = destroy_asked, .on_close = forget_call}},
 };

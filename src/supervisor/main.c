@@ -11,8 +11,11 @@
 #include "base/log.h"
 #include "channel/call.h"
 #include "channel/mux.h"
+#include "vm/disk.h"
+#include "workspace/output.h"
 #include "workspace/records.h"
 #include "workspace/state.h"
+#include "workspace/workspaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +45,7 @@ void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code cod
 	}
 	if (s->reason.code == PYRO_OK)
 		(void)err_set(&s->reason, code, "%s", message);
-	s->is_ending = true;
+	s->is_ending = s->has_work = true;
 	s->is_asked_to_start = true; /* nobody will ask any more */
 	loop_stop(s->loop);
 }
@@ -89,8 +92,9 @@ static void tell_phase(void *ctx, const char *phase, const char *detail)
 	AUTO_FREE char *text = json_dumps(event, JSON_COMPACT);
 
 	json_decref(event);
-	if (s->start_call && text)
-		mux_send(s->start_call, MUX_JSON, text, strlen(text));
+	if ((s->start_call || s->task.call) && text)
+		mux_send(s->start_call ? s->start_call : s->task.call, MUX_JSON, text,
+			 strlen(text));
 }
 
 static const char *text_of(const struct supervisor *s, const char *key)
@@ -211,23 +215,32 @@ static int end_machine(struct supervisor *s, struct pyro_error *err)
 	return result;
 }
 
+struct records *supervisor_records(struct supervisor *s, struct pyro_error *err)
+{
+	if (!s->records)
+		s->records = records_open(s->state_dir, err);
+	return s->records;
+}
+
 /* What is left of the VM: everything or nothing on disk, and what the records say of it. */
 static int settle_records(struct supervisor *s, struct pyro_error *err)
 {
-	struct records *records = records_open(s->state_dir, err);
-	int result = -1;
+	struct records *records = supervisor_records(s, err);
 
 	if (!records)
 		return -1;
 	if (s->ending == ENDING_DESTROY)
-		result = records_delete_vm(records, s->vm_id, err);
-	else if (s->ending == ENDING_FAILED)
-		result = records_set_vm_state(records, s->vm_id, "failed", s->reason.message, NULL,
-					      NULL, err);
-	else
-		result = records_set_vm_state(records, s->vm_id, "stopped", NULL, NULL, NULL, err);
-	(void)records_close(records);
-	return result;
+		return records_delete_vm(records, s->vm_id, err);
+	if (s->ending == ENDING_FAILED)
+		return records_set_vm_state(records, s->vm_id, "failed", s->reason.message, NULL,
+					    NULL, err);
+	return records_set_vm_state(records, s->vm_id, "stopped", NULL, NULL, NULL, err);
+}
+
+static void answer_empty(struct mux_call *call)
+{
+	mux_send(call, MUX_JSON, "{}", 2);
+	mux_finish(call);
 }
 
 static void answer_end(struct supervisor *s, const struct pyro_error *error)
@@ -238,8 +251,7 @@ static void answer_end(struct supervisor *s, const struct pyro_error *error)
 		mux_fail(s->end_call, error);
 		return;
 	}
-	mux_send(s->end_call, MUX_JSON, "{}", 2);
-	mux_finish(s->end_call);
+	answer_empty(s->end_call);
 }
 
 static void finish(struct supervisor *s)
@@ -255,23 +267,97 @@ static void finish(struct supervisor *s)
 	/* Before anybody hears that this is the end: the next start must find the lock free. */
 	(void)close(SUPERVISOR_LOCK_FD);
 	clients_close(s);
+	s->records = records_close(s->records);
 }
 
 /* The VM of somebody who owns it has a record that says so from the beginning. */
 static int record_start(struct supervisor *s, struct pyro_error *err)
 {
 	struct records *records;
-	int result;
 
 	if (s->owner)
 		return 0;
-	records = records_open(s->state_dir, err);
-	if (!records)
+	records = supervisor_records(s, err);
+	return records ? records_set_vm_state(records, s->vm_id, "started", NULL, execution_mode(s),
+					      accel(s), err)
+		       : -1;
+}
+
+/* A workspace's history begins anew with its disk; a VM has none. */
+static int record_reset(struct supervisor *s, struct pyro_error *err)
+{
+	struct records *records = supervisor_records(s, err);
+
+	if (!records || workspaces_reset(records, s->vm_id, clock_wall(), err) < 0)
 		return -1;
-	result = records_set_vm_state(records, s->vm_id, "started", NULL, execution_mode(s),
-				      accel(s), err);
-	(void)records_close(records);
-	return result;
+	output_remove_all(s->dir);
+	return 0;
+}
+
+/*
+ * A new machine on the disk as it was. What runs in the old one hears that it was reset; clients,
+ * the time to live and this process go on.
+ */
+static int reset(struct supervisor *s, const char *tag, struct pyro_error *err)
+{
+	s->is_resetting = true;
+	(void)err_set(&s->reason, PYRO_E_CANCELLED, "the workspace was reset meanwhile");
+	s->vm = vm_free(s->vm);
+	s->reason.code = PYRO_OK;
+	s->is_resetting = false;
+	if (disk_revert(s->vm_id, text_of(s, "disk_path"), tag, err) < 0 ||
+	    record_reset(s, err) < 0 || start_vm(s, err) < 0)
+		return -1;
+	return record_start(s, err);
+}
+
+static int do_task(struct supervisor *s, struct pyro_error *err)
+{
+	AUTO_FREE char *tag = disk_tag(s->task.name);
+	const struct engine *engine = s->vm->engine;
+
+	if (!engine->snapshot)
+		return err_set(err, PYRO_E_REFUSED, "host_compat has no snapshots");
+	switch (s->task.kind) {
+	case TASK_SNAPSHOT:
+		return engine->snapshot(s->vm, tag, err);
+	case TASK_DELETE_SNAPSHOT:
+		return engine->delete_snapshot(s->vm, tag, err);
+	default:
+		return reset(s, tag, err);
+	}
+}
+
+static void answer_task(struct supervisor *s, const struct pyro_error *error)
+{
+	struct mux_call *call = TAKE_PTR(s->task.call);
+
+	free(s->task.name);
+	s->task = (struct task){0};
+	if (call && error)
+		mux_fail(call, error);
+	else if (call)
+		answer_empty(call);
+}
+
+/* Serves until the end, doing what clients ask that takes more than one step. */
+static void work(struct supervisor *s)
+{
+	struct pyro_error error;
+
+	while (!s->is_ending) {
+		(void)loop_until(s->loop, &s->has_work, DEADLINE_NONE, "something to do", NULL);
+		if (s->is_ending)
+			return;
+		s->has_work = false;
+		if (do_task(s, &error) == 0) {
+			answer_task(s, NULL);
+			continue;
+		}
+		answer_task(s, s->is_ending ? &s->reason : &error);
+		if (!s->vm) /* a reset that failed half-way */
+			supervisor_end(s, ENDING_FAILED, error.code, error.message);
+	}
 }
 
 static void serve(struct supervisor *s)
@@ -290,7 +376,7 @@ static void serve(struct supervisor *s)
 		supervisor_end(s, ENDING_FAILED, error.code, error.message);
 	} else {
 		answer_start(s, NULL);
-		(void)loop_until(s->loop, &s->is_ending, DEADLINE_NONE, "the end", NULL);
+		work(s);
 	}
 	finish(s);
 }

@@ -7,6 +7,10 @@
  * of an error is ours: what it says is shown to people and agents as pyro's. And the timeout of an
  * exec is kept here too: if the agent has not reported some time after it should have, the answer
  * is made here and the agent's call dropped.
+ *
+ * An exec of a workspace is recorded (recording.h): what it prints goes to disk on its way, and it
+ * is not its client's any more: it ends by itself, when its client cancels it, when somebody calls
+ * kill, or with the machine, but not because a connection broke.
  */
 #include "supervisor/supervisor.h"
 
@@ -14,11 +18,13 @@
 #include "base/err.h"
 #include "channel/call.h"
 #include "channel/mux.h"
+#include "supervisor/recording.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define GRACE_MS 3000
+#define EXIT_TIMED_OUT 124
 #define RESULT_MAX (64 * 1024)
 
 struct side {
@@ -29,6 +35,8 @@ struct side {
 
 struct relay {
 	struct supervisor *s;
+	struct relay *next;
+	struct recording *recording; /* NULL: it is not recorded */
 	char *name;
 	struct side client;
 	struct side agent;
@@ -46,7 +54,13 @@ static struct side *other_side(struct side *side)
 
 static void relay_free(struct relay *relay)
 {
+	struct relay **at = &relay->s->relays;
+
+	while (*at != relay)
+		at = &(*at)->next;
+	*at = relay->next;
 	loop_clear_timer(relay->s->loop, &relay->timeout);
+	(void)recording_end(relay->recording, NULL, NULL);
 	free(relay->name);
 	free(relay);
 }
@@ -76,6 +90,19 @@ static void answer_error(struct relay *relay, const struct pyro_error *error)
 		mux_cancel(relay->agent.call);
 }
 
+/* A recorded command has ended, and the client may hear of it once that is on record. */
+static int record_result(struct relay *relay, json_t *result, struct pyro_error *err)
+{
+	return recording_end(TAKE_PTR(relay->recording), result, err);
+}
+
+static void send_json(struct mux_call *call, const json_t *object)
+{
+	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
+
+	mux_send(call, MUX_JSON, text, strlen(text));
+}
+
 /* The result of a call, from a guest that may be hostile. */
 static void agent_result(struct relay *relay, const char *data, size_t len)
 {
@@ -89,8 +116,10 @@ static void agent_result(struct relay *relay, const char *data, size_t len)
 	} else if (call_error_from_json(result, &error) < 0) {
 		(void)err_hint(&error, "%s", err_default_hint(error.code));
 		answer_error(relay, &error);
+	} else if (relay->recording && record_result(relay, result, &error) < 0) {
+		answer_error(relay, &error);
 	} else if (relay->client.call) {
-		mux_send(relay->client.call, MUX_JSON, data, len);
+		send_json(relay->client.call, result);
 	}
 	json_decref(result);
 }
@@ -101,6 +130,7 @@ static void agent_record(struct mux_call *call, enum mux_kind kind, const char *
 	struct relay *relay = side->relay;
 
 	if (kind != MUX_JSON) {
+		recording_output(relay->recording, kind, data, len);
 		side_record(call, kind, data, len);
 	} else if (!relay->has_result) {
 		relay->has_result = true;
@@ -131,6 +161,31 @@ static void side_finish(struct mux_call *call)
 		mux_finish(to->call);
 }
 
+static void kill_command(struct relay *relay)
+{
+	static const char kill[] = "{\"kill\":true}";
+
+	recording_cancel(relay->recording);
+	if (relay->agent.call)
+		mux_send(relay->agent.call, MUX_JSON, kill, strlen(kill));
+}
+
+/* What nobody waits for any more is dropped; a recorded command only if its client said so. */
+static void client_gone(struct relay *relay, const struct pyro_error *error)
+{
+	size_t owed = relay->agent.owed;
+
+	if (!relay->recording) {
+		mux_cancel(relay->agent.call);
+		return;
+	}
+	if (error->code == PYRO_E_CANCELLED)
+		kill_command(relay);
+	mux_finish(relay->agent.call); /* no more input */
+	relay->agent.owed = 0;
+	mux_consume(relay->agent.call, owed);
+}
+
 static void side_close(struct mux_call *call, const struct pyro_error *error)
 {
 	struct side *side = mux_call_ctx(call), *other = other_side(side);
@@ -145,12 +200,13 @@ static void side_close(struct mux_call *call, const struct pyro_error *error)
 	if (!error || relay->is_answered)
 		return; /* the other side finishes by itself */
 	if (side == &relay->client) {
-		mux_cancel(other->call);
+		client_gone(relay, error);
 		return;
 	}
 	if (error->code == PYRO_E_VM_DIED)
 		supervisor_end(relay->s, ENDING_FAILED, error->code, SUPERVISOR_VM_DIED);
-	mux_fail(other->call, relay->s->is_ending ? &relay->s->reason : error);
+	mux_fail(other->call,
+		 relay->s->is_ending || relay->s->is_resetting ? &relay->s->reason : error);
 }
 
 static const struct mux_call_ops agent_ops = {
@@ -168,15 +224,18 @@ static int64_t grace_deadline(const struct relay *relay)
 static void send_timeout(struct relay *relay)
 {
 	struct mux_call *agent = relay->agent.call;
-	AUTO_FREE char *text = mem_printf("{\"exit_code\":124,\"signal\":null,\"timed_out\":true,"
-					  "\"duration_ms\":%lld}",
-					  (long long)(clock_ms() - relay->started_at));
+	json_t *result = json_pack("{s:i, s:n, s:b, s:I}", "exit_code", EXIT_TIMED_OUT, "signal",
+				   "timed_out", 1, "duration_ms",
+				   (json_int_t)(clock_ms() - relay->started_at));
 
 	relay->is_answered = true;
+	if (relay->recording)
+		(void)record_result(relay, result, NULL);
 	if (relay->client.call) {
-		mux_send(relay->client.call, MUX_JSON, text, strlen(text));
+		send_json(relay->client.call, result);
 		mux_finish(relay->client.call);
 	}
+	json_decref(result);
 	if (agent)
 		mux_cancel(agent);
 }
@@ -220,12 +279,35 @@ static bool refuse(struct supervisor *s, struct mux_call *call, const char *name
 	return true;
 }
 
+/*
+ * What the agent is told: what the client said, without "record", which is for us. NULL with err.
+ */
+static char *begin_recording(struct relay *relay, const char *data, size_t len,
+			     struct pyro_error *err)
+{
+	json_t *args = json_loadb(data, len, 0, NULL);
+	const json_t *record = json_object_get(args, "record");
+	char *text = NULL;
+
+	if (record)
+		relay->recording = recording_begin(relay->s, record, err);
+	if (!record) {
+		text = mem_strndup(data, len);
+	} else if (relay->recording) {
+		(void)json_object_del(args, "record");
+		text = json_dumps(args, JSON_COMPACT);
+	}
+	json_decref(args);
+	return text;
+}
+
 /* From the client: the first JSON holds the arguments, and starts the call at the agent. */
 static void client_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
 	struct side *side = mux_call_ctx(call);
 	struct relay *relay = side->relay;
 	AUTO_FREE char *args = NULL;
+	struct pyro_error error;
 
 	if (relay->has_args || kind != MUX_JSON) {
 		side_record(call, kind, data, len);
@@ -234,13 +316,15 @@ static void client_record(struct mux_call *call, enum mux_kind kind, const char 
 	relay->has_args = true;
 	if (refuse(relay->s, call, relay->name))
 		return;
-	args = mem_strndup(data, len);
+	args = begin_recording(relay, data, len, &error);
+	if (!args) {
+		mux_fail(call, &error);
+		return;
+	}
 	keep_timeout(relay, data, len);
 	relay->agent.call =
 		mux_start(relay->s->vm->agent, relay->name, args, &agent_ops, &relay->agent);
 	if (!relay->agent.call) {
-		struct pyro_error error;
-
 		(void)err_set(&error, PYRO_E_VM_DIED, "the guest is gone");
 		mux_fail(call, &error);
 	}
@@ -265,5 +349,17 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 	relay->started_at = clock_ms();
 	relay->client = (struct side){.call = call, .relay = relay};
 	relay->agent = (struct side){.relay = relay};
+	relay->next = s->relays;
+	s->relays = relay;
 	mux_accept(call, &client_ops, &relay->client);
+}
+
+bool relay_kill(struct supervisor *s, int64_t sequence)
+{
+	for (struct relay *relay = s->relays; relay; relay = relay->next)
+		if (relay->recording && recording_sequence(relay->recording) == sequence) {
+			kill_command(relay);
+			return true;
+		}
+	return false;
 }

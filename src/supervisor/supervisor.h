@@ -10,7 +10,13 @@
  *	start {spec}         once, by the first client; phases as events; {execution_mode, accel};
  *	                     undone if that client goes away before it is answered
  *	own {}               the VM ends with this connection
- *	hello, exec, scan, read, put, pack   as the agent's, relayed
+ *	release {}           it does not any more
+ *	hello, exec, scan, read, put, pack   as the agent's, relayed (relay.c)
+ *	kill {sequence}      ends a recorded exec, wherever it was called; {cancelled}
+ *	snapshot {name}      keeps the disk under that name, flushed; replaces one of that name
+ *	delete_snapshot {name}   missing is fine
+ *	reset {name}         everything that runs is killed, the disk is as it was in that snapshot,
+ *	                     the history is cleared, the machine starts again; phases as events
  *	stop {}              flushes, ends the machine, keeps the disk; the supervisor ends
  *	destroy {}           ends the machine and removes everything; the supervisor ends
  *
@@ -42,6 +48,20 @@ enum ending {
 	ENDING_FAILED,  /* the machine died, or never started */
 };
 
+/* What is done as straight code between start and end, one at a time. */
+enum task_kind {
+	TASK_NONE,
+	TASK_SNAPSHOT,
+	TASK_DELETE_SNAPSHOT,
+	TASK_RESET,
+};
+
+struct task {
+	enum task_kind kind;
+	char *name;            /* of the snapshot */
+	struct mux_call *call; /* waits for the answer; NULL once its client is gone */
+};
+
 struct supervisor {
 	struct loop *loop;
 	const char *state_dir;
@@ -58,9 +78,14 @@ struct supervisor {
 	struct mux *owner;           /* the connection whose end is the VM's end */
 	struct mux_call *start_call; /* waits for its answer */
 	struct mux_call *end_call;   /* waits for its answer */
+	struct task task;
+	struct relay *relays;
+	struct records *records; /* open as long as needed */
 	bool is_asked_to_start;
+	bool is_resetting; /* the machine is being replaced */
+	bool has_work;     /* a task, or the end: what main waits for */
 	bool is_finishing; /* the end is being carried out; nothing changes it any more */
-	bool is_ending;    /* ending != ENDING_NONE; what main waits for */
+	bool is_ending;    /* ending != ENDING_NONE */
 	enum ending ending;
 	struct pyro_error
 		reason; /* why: what calls under way are told, and with ENDING_FAILED the record */
@@ -81,5 +106,10 @@ void clients_close(struct supervisor *s);
 
 /* relay.c: passes a client's call on to the agent, both ways, with back-pressure. */
 void relay_open(struct supervisor *s, struct mux_call *call, const char *name);
+/* Kills the recorded exec of that number; false if none runs. */
+bool relay_kill(struct supervisor *s, int64_t sequence);
+
+/* main.c: the records, opened when first needed; NULL with err. They stay the supervisor's. */
+struct records *supervisor_records(struct supervisor *s, struct pyro_error *err);
 
 #endif

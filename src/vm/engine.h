@@ -75,6 +75,12 @@ struct engine {
 			    const struct vm_hooks *hooks, struct pyro_error *err);
 	/* Flushes the guest's file system and ends the machine in order. Free it afterwards. */
 	int (*stop)(struct vm *vm, struct pyro_error *err);
+	/*
+	 * Keeps the disk as it is now, flushed, under a name (disk.h: disk_tag), replacing one of
+	 * that name; the guest goes on. And removes one; missing is fine. NULL: there is no disk.
+	 */
+	int (*snapshot)(struct vm *vm, const char *tag, struct pyro_error *err);
+	int (*delete_snapshot)(struct vm *vm, const char *tag, struct pyro_error *err);
 };
 
 extern const struct engine engine_qemu;

@@ -17,7 +17,7 @@
 #define UID_SPAN 0x0fffffffu
 /* What QEMU needs beside the guest's memory: 1 GiB of room for translated code, and libraries. */
 #define ROOM_BYTES (4 * GIB)
-#define FILE_BYTES (20 * GIB) /* the largest disk, 16 GiB, and what qcow2 adds */
+#define FILE_BYTES (64 * GIB) /* the largest disk, 16 GiB, with what its snapshots keep */
 #define TRY_MS 10000
 #define MAX_FDS 128
 #define MAX_THREADS 256

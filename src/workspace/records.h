@@ -17,6 +17,8 @@ struct records *records_open(const char *state_dir, struct pyro_error *err);
 struct records *records_close(struct records *r);
 
 /*
+ * A VM, or the machine of a workspace (workspaces.h), whose id it has.
+ *
  * is_ephemeral: nobody will ask for this VM again once its supervisor is gone, so it is removed
  * then (the VM of a `run`).
  */
@@ -35,9 +37,11 @@ int records_fail_vm(struct records *r, const char *vm_id, const char *reason,
 /* Missing is fine. */
 int records_delete_vm(struct records *r, const char *vm_id, struct pyro_error *err);
 
-/* Newest first; each vms[i] is the caller's, and the array. */
+/* Without workspaces, newest first; each vms[i] is the caller's, and the array. */
 int records_list_vms(struct records *r, struct pyro_vm **ret, size_t *ret_count,
 		     struct pyro_error *err);
+/* Ids of all VMs and workspaces, NULL-terminated. */
+int records_list_ids(struct records *r, char ***ret, struct pyro_error *err);
 /* Ids of VMs that are past their time, or ephemeral: candidates for reaping. NULL-terminated. */
 int records_list_doomed(struct records *r, double now, char ***ret, struct pyro_error *err);
 

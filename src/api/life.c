@@ -1,0 +1,141 @@
+#include "api/life.h"
+
+#include "api/handle.h"
+#include "api/machine.h"
+#include "api/remote.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "workspace/history.h"
+#include "workspace/records.h"
+#include "workspace/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CHANGE_MS 30000
+#define DEAD_MS 5000
+#define END_MS 120000
+
+struct pyro_vm life_new(const char *prefix, const char *environment, int64_t vcpu_count,
+			int64_t mem_mib, int64_t ttl_seconds)
+{
+	double now = clock_wall();
+
+	return (struct pyro_vm){
+		.vm_id = state_new_id(prefix),
+		.environment = mem_strdup(environment),
+		.vcpu_count = vcpu_count,
+		.mem_mib = mem_mib,
+		.created_at = now,
+		.expires_at = now + (double)ttl_seconds,
+	};
+}
+
+int life_make_dir(struct pyro *p, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = state_vm_dir(p->state, id);
+
+	return dir_make(dir, 0700, err);
+}
+
+static int gone(const char *id, struct pyro_error *err)
+{
+	return err_set(err, PYRO_E_NOT_FOUND, "'%s' does not exist", id);
+}
+
+int life_lock(struct pyro *p, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, id, "change");
+	AUTO_FREE char *dir = state_vm_dir(p->state, id);
+	int fd = file_lock(path, deadline_in(CHANGE_MS), err);
+
+	return fd < 0 && !file_exists(dir) ? gone(id, err) : fd; /* deleted just now */
+}
+
+int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *alive = NULL;
+
+	if (!state_is_id(id))
+		return gone(id, err);
+	if (records_get_vm(p->records, id, ret, err) < 0)
+		return -1;
+	alive = state_vm_file(p->state, id, "alive");
+	if (strcmp(ret->state, "started") != 0 || file_is_locked(alive))
+		return 0;
+	pyro_vm_done(ret);
+	if (records_fail_vm(p->records, id, "its supervisor was killed", err) < 0 ||
+	    history_interrupt(p->records, id, err) < 0)
+		return -1;
+	return records_get_vm(p->records, id, ret, err);
+}
+
+static int start_stopped(struct pyro *p, const char *op, const struct pyro_vm *vm,
+			 struct pyro_error *err)
+{
+	AUTO_FD int alive = machine_lock(p, vm->vm_id, err);
+	struct machine m;
+
+	if (alive < 0 || machine_start(p, op, vm, alive, MACHINE_KEPT, &m, err) < 0)
+		return -1;
+	machine_done(&m);
+	return 0;
+}
+
+int life_start(struct pyro *p, const char *op, const char *id, struct pyro_error *err)
+{
+	struct pyro_vm vm = {0};
+	int result = life_get(p, id, &vm, err);
+
+	if (result == 0 && strcmp(vm.state, "started") != 0)
+		result = start_stopped(p, op, &vm, err);
+	pyro_vm_done(&vm);
+	return result;
+}
+
+/* Nobody listens: either nothing runs, or it is about to, or comes to its end at this moment. */
+static int check_dead(struct pyro *p, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *alive = state_vm_file(p->state, id, "alive");
+	AUTO_FREE char *dir = state_vm_dir(p->state, id);
+	AUTO_FD int lock = -1;
+	struct pyro_error why;
+
+	if (!file_exists(dir))
+		return 0;
+	lock = file_lock(alive, deadline_in(DEAD_MS), &why);
+	if (lock >= 0 || !file_exists(dir))
+		return 0;
+	return err_set(err, PYRO_E_BUSY, "'%s' is being started or ended", id);
+}
+
+int life_end(struct pyro *p, const char *id, const char *call, struct pyro_error *err)
+{
+	struct pyro_error why;
+	struct remote *remote = remote_connect(p, id, &why);
+	int result;
+
+	if (!remote) {
+		if (why.code == PYRO_E_BAD_STATE)
+			return check_dead(p, id, err);
+		if (err)
+			*err = why;
+		return -1;
+	}
+	result = remote_call(remote, call, call, json_object(), deadline_in(END_MS), NULL, err);
+	if (result == 0)
+		result = remote_await_end(remote, deadline_in(END_MS), err);
+	(void)remote_free(remote);
+	return result;
+}
+
+int life_delete(struct pyro *p, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = state_vm_dir(p->state, id);
+
+	/* What a supervisor that was there has removed already is not missed. */
+	if (life_end(p, id, "destroy", err) < 0 || dir_remove(dir, err) < 0)
+		return -1;
+	return records_delete_vm(p->records, id, err);
+}

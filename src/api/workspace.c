@@ -1,0 +1,608 @@
+/*
+ * The life cycle of workspaces: create, start, stop, reset, delete, and what can be asked of them.
+ */
+#include "api/workspace.h"
+
+#include "api/handle.h"
+#include "api/life.h"
+#include "api/machine.h"
+#include "api/reap.h"
+#include "api/remote.h"
+#include "api/transfer.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "image/catalog.h"
+#include "ops/ops.h"
+#include "vm/disk.h"
+#include "workspace/history.h"
+#include "workspace/output.h"
+#include "workspace/records.h"
+#include "workspace/snapshots.h"
+#include "workspace/state.h"
+#include "workspace/tree.h"
+#include "workspace/workspaces.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_state(const struct pyro_workspace *ws, const char *state)
+{
+	return strcmp(ws->state, state) == 0;
+}
+
+/* What somebody does who wants to go on with it. */
+static char *next_step(const struct pyro_workspace *ws)
+{
+	if (is_state(ws, "started"))
+		return NULL;
+	return mem_printf(is_state(ws, "stopped")
+				  ? "pyro workspace start %s"
+				  : "pyro workspace start %s goes on with its disk as it is, pyro "
+				    "workspace reset %s with the files of its baseline",
+			  ws->workspace_id, ws->workspace_id);
+}
+
+int workspace_reload(struct pyro *p, const char *id, struct pyro_workspace *ret,
+		     struct pyro_error *err)
+{
+	struct pyro_vm vm = {0};
+
+	if (workspaces_get(p->records, id, ret, err) < 0)
+		return -1;
+	if (life_get(p, ret->workspace_id, &vm, err) < 0) {
+		pyro_workspace_done(ret);
+		return -1;
+	}
+	free(ret->state);
+	free(ret->reason);
+	free(ret->next_step);
+	ret->state = TAKE_PTR(vm.state);
+	ret->reason = TAKE_PTR(vm.reason);
+	ret->next_step = next_step(ret);
+	pyro_vm_done(&vm);
+	return 0;
+}
+
+int workspace_find(struct pyro *p, const char *id_or_name, struct pyro_workspace *ret,
+		   struct pyro_error *err)
+{
+	return handle_open(p, err) < 0 ? -1 : workspace_reload(p, id_or_name, ret, err);
+}
+
+static int not_started(const struct pyro_workspace *ws, struct pyro_error *err)
+{
+	(void)err_set(err, PYRO_E_BAD_STATE, "workspace '%s' is %s%s%s", ws->workspace_id,
+		      ws->state, ws->reason ? ": " : "", ws->reason ? ws->reason : "");
+	return err_hint(err, "pyro workspace start %s", ws->workspace_id);
+}
+
+int workspace_connect(struct pyro *p, const char *id_or_name, struct pyro_workspace *ret,
+		      struct remote **ret_remote, struct pyro_error *err)
+{
+	struct remote *remote;
+
+	if (workspace_find(p, id_or_name, ret, err) < 0)
+		return -1;
+	remote = is_state(ret, "started") ? remote_connect(p, ret->workspace_id, err) : NULL;
+	if (!remote) {
+		if (!is_state(ret, "started"))
+			(void)not_started(ret, err);
+		pyro_workspace_done(ret);
+		return -1;
+	}
+	*ret_remote = remote;
+	return 0;
+}
+
+/* The workspace with the lock of its life, or -1. */
+static int find_locked(struct pyro *p, const char *id_or_name, struct pyro_workspace *ret,
+		       int *ret_lock, struct pyro_error *err)
+{
+	AUTO_FREE char *id = NULL;
+
+	if (workspace_find(p, id_or_name, ret, err) < 0)
+		return -1;
+	id = mem_strdup(ret->workspace_id);
+	pyro_workspace_done(ret);
+	*ret_lock = life_lock(p, id, err);
+	if (*ret_lock < 0)
+		return -1;
+	if (workspace_reload(p, id, ret, err) == 0)
+		return 0;
+	fd_close(ret_lock);
+	return -1;
+}
+
+int workspace_find_stopped(struct pyro *p, const char *id_or_name, struct pyro_workspace *ret,
+			   int *ret_lock, struct pyro_error *err)
+{
+	if (find_locked(p, id_or_name, ret, ret_lock, err) < 0)
+		return -1;
+	if (is_state(ret, "stopped"))
+		return 0;
+	(void)err_set(err, PYRO_E_BAD_STATE,
+		      "workspace '%s' is %s, and its disk is read when it is "
+		      "stopped",
+		      ret->workspace_id, ret->state);
+	(void)err_hint(err,
+		       is_state(ret, "started") ? "pyro workspace stop %s"
+						: "pyro workspace start %s, then stop it",
+		       ret->workspace_id);
+	pyro_workspace_done(ret);
+	fd_close(ret_lock);
+	return -1;
+}
+
+int workspace_note(struct pyro *p, const char *id, const char *kind, const char *path,
+		   const char *detail, struct pyro_error *err)
+{
+	double now = clock_wall();
+
+	if (history_event(p->records, id, kind, now, path, detail, err) < 0)
+		return -1;
+	return workspaces_touch(p->records, id, now, err);
+}
+
+int workspace_number(const json_t *result, const char *key, int64_t *ret, struct pyro_error *err)
+{
+	const json_t *value = json_object_get(result, key);
+
+	if (!json_is_integer(value) || json_integer_value(value) < 0)
+		return err_set(err, PYRO_E_PROTOCOL, "an answer has no good '%s'", key);
+	*ret = json_integer_value(value);
+	return 0;
+}
+
+static int take_tree(void *ctx, int stream, const void *data, size_t len, struct pyro_error *err)
+{
+	return stream == 1 ? tree_add(ctx, data, len, err) : 0;
+}
+
+struct tree *workspace_scan(struct remote *r, const char *relative, bool is_recursive,
+			    struct pyro_error *err)
+{
+	struct tree *tree = tree_new();
+	const struct remote_io io = {.in_fd = -1, .on_output = take_tree, .ctx = tree};
+	json_t *args = json_pack("{s:s, s:b}", "path", relative, "recursive", is_recursive);
+
+	if (remote_stream(r, "scan", args, &io, deadline_in(WORKSPACE_TRANSFER_MS), NULL, err) ==
+		    0 &&
+	    tree_finish(tree, err) == 0)
+		return tree;
+	return tree_free(tree);
+}
+
+/*
+ * Creation. Until it is complete the workspace belongs to this connection: whatever kills us takes
+ * it along.
+ */
+
+struct creation {
+	struct pyro *p;
+	struct pyro_workspace ws;
+	struct transfer *seed; /* NULL: empty */
+	struct machine m;
+	int hold;
+	int change;
+	int alive;
+};
+
+static int refuse_network(const char *policy, struct pyro_error *err)
+{
+	if (strcmp(policy, "off") == 0)
+		return 0;
+	(void)err_set(err, PYRO_E_REFUSED,
+		      "network_policy '%s': guests of this version have no network", policy);
+	return err_hint(err, "leave the network policy out");
+}
+
+static int check_arguments(const struct pyro_create_workspace_args *a, struct pyro_error *err)
+{
+	if (!catalog_find(a->environment, err) || refuse_network(a->network_policy, err) < 0 ||
+	    (a->name && workspaces_check_name(a->name, err) < 0))
+		return -1;
+	return workspaces_check_labels(a->labels, err);
+}
+
+/* The seed is packed from now on, while the machine starts. */
+static int begin_seed(struct creation *c, const char *seed_path, struct pyro_error *err)
+{
+	struct pyro_workspace_seed *seed = &c->ws.workspace_seed;
+	bool is_directory;
+
+	c->ws.has_workspace_seed = true;
+	if (!seed_path) {
+		seed->mode = mem_strdup("empty");
+		seed->origin_kind = mem_strdup("empty");
+		return 0;
+	}
+	if (transfer_check_source("seed path", seed_path, &seed->seed_path, &is_directory, err) < 0)
+		return -1;
+	seed->mode = mem_strdup(is_directory ? "directory" : "tar_archive");
+	seed->origin_kind = mem_strdup("manual_seed_path");
+	seed->origin_ref = mem_strdup(seed->seed_path);
+	c->seed = transfer_pack(c->p, seed->seed_path, "seed", err);
+	return c->seed ? 0 : -1;
+}
+
+static void describe(struct creation *c, const struct pyro_create_workspace_args *a)
+{
+	double now = clock_wall();
+
+	c->ws.workspace_id = state_new_id("ws");
+	c->ws.name = mem_strdup(a->name);
+	c->ws.labels = strv_dup(a->labels);
+	c->ws.environment = mem_strdup(a->environment);
+	c->ws.state = mem_strdup("started");
+	c->ws.vcpu_count = a->vcpu_count;
+	c->ws.mem_mib = a->mem_mib;
+	c->ws.created_at = c->ws.last_activity_at = now;
+	c->ws.expires_at = now + (double)a->ttl_seconds;
+	c->ws.last_reset_at = (double)PYRO_NONE;
+	c->ws.network_policy = mem_strdup(a->network_policy);
+	c->ws.allow_host_compat = a->allow_host_compat;
+	c->ws.workspace_path = mem_strdup(WORKSPACE_PATH);
+}
+
+/* Directory, locks and record: a reaper cannot come in between. */
+static int enter(struct creation *c, struct pyro_error *err)
+{
+	const char *id = c->ws.workspace_id;
+
+	c->hold = reap_hold_off(c->p, err);
+	if (c->hold < 0 || life_make_dir(c->p, id, err) < 0)
+		return -1;
+	c->change = life_lock(c->p, id, err);
+	c->alive = c->change < 0 ? -1 : machine_lock(c->p, id, err);
+	if (c->alive < 0 || workspaces_add(c->p->records, &c->ws, err) < 0) {
+		AUTO_FREE char *dir = state_vm_dir(c->p->state, id);
+
+		(void)dir_remove(dir, NULL);
+		return -1;
+	}
+	fd_close(&c->hold);
+	return 0;
+}
+
+static int start(struct creation *c, struct pyro_error *err)
+{
+	const struct pyro_workspace *ws = &c->ws;
+	const struct pyro_vm vm = {
+		.vm_id = ws->workspace_id,
+		.environment = ws->environment,
+		.vcpu_count = ws->vcpu_count,
+		.mem_mib = ws->mem_mib,
+		.expires_at = ws->expires_at,
+		.allow_host_compat = ws->allow_host_compat,
+	};
+
+	return machine_start(c->p, "workspace-create", &vm, c->alive, MACHINE_OWNED, &c->m, err);
+}
+
+static int fill(struct creation *c, struct pyro_error *err)
+{
+	struct pyro_workspace_seed *seed = &c->ws.workspace_seed;
+	struct transfer_tally tally;
+
+	if (!c->seed)
+		return 0;
+	handle_phase(c->p, "workspace-create", "phase=seed path=%s", seed->seed_path);
+	if (transfer_put(c->seed, c->m.remote, "", &tally, err) < 0)
+		return -1;
+	seed->entry_count = tally.entries;
+	seed->bytes_written = tally.bytes;
+	return 0;
+}
+
+/* What later diffs are made against: metadata here, content in the disk's snapshot. */
+static int take_baseline(struct creation *c, struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(c->p->state, c->ws.workspace_id, "manifest");
+	struct tree *tree = workspace_scan(c->m.remote, "", true, err);
+	int result = tree ? tree_save(tree, path, err) : -1;
+
+	(void)tree_free(tree);
+	if (result < 0)
+		return -1;
+	return remote_call(c->m.remote, "workspace-create", "snapshot",
+			   json_pack("{s:s}", "name", WORKSPACE_BASELINE),
+			   deadline_in(WORKSPACE_CALL_MS), NULL, err);
+}
+
+static int complete(struct creation *c, struct pyro_error *err)
+{
+	struct records *r = c->p->records;
+	const char *id = c->ws.workspace_id;
+
+	if (workspaces_set_ready(r, id, &c->ws.workspace_seed, c->m.execution_mode, c->m.accel,
+				 clock_wall(), err) < 0)
+		return -1;
+	return remote_call(c->m.remote, "workspace-create", "release", json_object(),
+			   deadline_in(WORKSPACE_CALL_MS), NULL, err);
+}
+
+static void creation_done(struct creation *c)
+{
+	(void)transfer_free(c->seed);
+	machine_done(&c->m);
+	fd_close(&c->hold);
+	fd_close(&c->alive);
+	fd_close(&c->change);
+	pyro_workspace_done(&c->ws);
+}
+
+static int create(struct creation *c, const struct pyro_create_workspace_args *a,
+		  struct pyro_error *err)
+{
+	if (begin_seed(c, a->seed_path, err) < 0)
+		return -1;
+	handle_phase(c->p, "workspace-create", "phase=create environment=%s", a->environment);
+	describe(c, a);
+	if (enter(c, err) < 0 || start(c, err) < 0)
+		return -1;
+	if (fill(c, err) < 0 || take_baseline(c, err) < 0 || complete(c, err) < 0) {
+		machine_give_up(c->p, &c->m, true);
+		return -1;
+	}
+	return 0;
+}
+
+static int create_workspace(struct pyro *p, const struct pyro_create_workspace_args *given,
+			    struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct creation c = {.p = p, .hold = -1, .change = -1, .alive = -1};
+	struct pyro_create_workspace_args a;
+	int result;
+
+	if (ops_apply_defaults(OP_create_workspace, given, &a, err) < 0 ||
+	    check_arguments(&a, err) < 0 || handle_open(p, err) < 0)
+		return -1;
+	result = create(&c, &a, err);
+	if (result == 0)
+		result = workspace_reload(p, c.ws.workspace_id, ret, err);
+	creation_done(&c);
+	if (result < 0)
+		(void)reap_dead(p, NULL, NULL); /* what the supervisor could not remove itself */
+	return result;
+}
+
+int pyro_create_workspace(struct pyro *p, const struct pyro_create_workspace_args *given,
+			  struct pyro_workspace *ret, struct pyro_error *err)
+{
+	handle_begin(p);
+	return handle_end(p, create_workspace(p, given, ret, err));
+}
+
+/*
+ * The rest of its life.
+ */
+
+int pyro_list_workspaces(struct pyro *p, const struct pyro_list_workspaces_args *given,
+			 struct pyro_workspace_list *ret, struct pyro_error *err)
+{
+	struct pyro_workspace_list list = {0};
+
+	(void)given;
+	if (handle_open(p, err) < 0 ||
+	    workspaces_list(p->records, &list.workspaces, &list.workspaces_count, err) < 0)
+		return -1;
+	list.count = (int64_t)list.workspaces_count;
+	for (size_t i = 0; i < list.workspaces_count; i++) {
+		struct pyro_workspace now = {0};
+
+		if (workspace_reload(p, list.workspaces[i].workspace_id, &now, NULL) < 0)
+			continue; /* went away just now; what we read was true */
+		pyro_workspace_done(&list.workspaces[i]);
+		list.workspaces[i] = now;
+	}
+	*ret = list;
+	return 0;
+}
+
+int pyro_update_workspace(struct pyro *p, const struct pyro_update_workspace_args *given,
+			  struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct pyro_update_workspace_args a;
+	struct pyro_workspace ws = {0};
+	int result;
+
+	if (ops_apply_defaults(OP_update_workspace, given, &a, err) < 0)
+		return -1;
+	if (!a.name && !a.clear_name && !(a.labels && a.labels[0]) &&
+	    !(a.clear_labels && a.clear_labels[0])) {
+		(void)err_set(err, PYRO_E_INVALID, "nothing is to be updated");
+		return err_hint(err, "give a name or labels, or clear some");
+	}
+	if (a.name && a.clear_name)
+		return err_set(err, PYRO_E_INVALID, "name and clear_name exclude each other");
+	if ((a.name && workspaces_check_name(a.name, err) < 0) ||
+	    workspaces_check_labels(a.labels, err) < 0 ||
+	    workspace_find(p, a.workspace_id, &ws, err) < 0)
+		return -1;
+	result = workspaces_update(p->records, ws.workspace_id, a.name, a.clear_name, a.labels,
+				   a.clear_labels, clock_wall(), err);
+	if (result == 0)
+		result = workspace_reload(p, ws.workspace_id, ret, err);
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_status_workspace(struct pyro *p, const struct pyro_status_workspace_args *given,
+			  struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct pyro_status_workspace_args a;
+
+	if (ops_apply_defaults(OP_status_workspace, given, &a, err) < 0)
+		return -1;
+	return workspace_find(p, a.workspace_id, ret, err);
+}
+
+typedef int change_fn(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+		      struct pyro_error *err);
+
+/* A change of its life: under its lock, then the record as it is. ret may be NULL. */
+static int change_life(struct pyro *p, const char *id_or_name, change_fn *change,
+		       const char *snapshot, struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct pyro_workspace ws = {0};
+	AUTO_FD int lock = -1;
+	int result = find_locked(p, id_or_name, &ws, &lock, err);
+
+	if (result == 0)
+		result = change(p, &ws, snapshot, err);
+	if (result == 0 && ret)
+		result = workspace_reload(p, ws.workspace_id, ret, err);
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+static int start_it(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+		    struct pyro_error *err)
+{
+	(void)snapshot;
+	if (is_state(ws, "started"))
+		return 0;
+	if (life_start(p, "workspace-start", ws->workspace_id, err) < 0)
+		return -1;
+	return workspaces_touch(p->records, ws->workspace_id, clock_wall(), err);
+}
+
+int pyro_start_workspace(struct pyro *p, const struct pyro_start_workspace_args *given,
+			 struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct pyro_start_workspace_args a;
+
+	if (ops_apply_defaults(OP_start_workspace, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, change_life(p, a.workspace_id, start_it, NULL, ret, err));
+}
+
+static int stop_it(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+		   struct pyro_error *err)
+{
+	(void)snapshot;
+	if (is_state(ws, "stopped"))
+		return 0;
+	if (is_state(ws, "failed"))
+		return not_started(ws, err);
+	if (life_end(p, ws->workspace_id, "stop", err) < 0)
+		return -1;
+	return workspaces_touch(p->records, ws->workspace_id, clock_wall(), err);
+}
+
+int pyro_stop_workspace(struct pyro *p, const struct pyro_stop_workspace_args *given,
+			struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct pyro_stop_workspace_args a;
+
+	if (ops_apply_defaults(OP_stop_workspace, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, change_life(p, a.workspace_id, stop_it, NULL, ret, err));
+}
+
+static int delete_it(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+		     struct pyro_error *err)
+{
+	(void)snapshot;
+	return life_delete(p, ws->workspace_id, err);
+}
+
+static int delete_workspace(struct pyro *p, const char *id_or_name,
+			    struct pyro_workspace_deleted *ret, struct pyro_error *err)
+{
+	struct pyro_workspace ws = {0};
+	int result;
+
+	if (workspace_find(p, id_or_name, &ws, err) < 0)
+		return -1;
+	result = change_life(p, ws.workspace_id, delete_it, NULL, NULL, err);
+	if (result == 0)
+		*ret = (struct pyro_workspace_deleted){
+			.workspace_id = TAKE_PTR(ws.workspace_id),
+			.deleted = true,
+		};
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_delete_workspace(struct pyro *p, const struct pyro_delete_workspace_args *given,
+			  struct pyro_workspace_deleted *ret, struct pyro_error *err)
+{
+	struct pyro_delete_workspace_args a;
+
+	if (ops_apply_defaults(OP_delete_workspace, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, delete_workspace(p, a.workspace_id, ret, err));
+}
+
+/* Nothing runs: the disk is brought back here, and then started. */
+static int reset_stopped(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+			 struct pyro_error *err)
+{
+	AUTO_FREE char *disk = state_vm_file(p->state, ws->workspace_id, "disk.qcow2");
+	AUTO_FREE char *dir = state_vm_dir(p->state, ws->workspace_id);
+	AUTO_FREE char *tag = disk_tag(snapshot);
+
+	if (disk_revert(ws->workspace_id, disk, tag, err) < 0 ||
+	    workspaces_reset(p->records, ws->workspace_id, clock_wall(), err) < 0)
+		return -1;
+	output_remove_all(dir);
+	return life_start(p, "workspace-reset", ws->workspace_id, err);
+}
+
+static int reset_started(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+			 struct pyro_error *err)
+{
+	struct remote *remote = remote_connect(p, ws->workspace_id, err);
+	int result;
+
+	if (!remote)
+		return -1;
+	result = remote_call(remote, "workspace-reset", "reset",
+			     json_pack("{s:s}", "name", snapshot), deadline_in(WORKSPACE_CALL_MS),
+			     NULL, err);
+	(void)remote_free(remote);
+	return result;
+}
+
+static int reset_it(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
+		    struct pyro_error *err)
+{
+	if (strcmp(snapshot, WORKSPACE_BASELINE) != 0 &&
+	    snapshots_check(p->records, ws->workspace_id, snapshot, err) < 0)
+		return -1;
+	handle_phase(p, "workspace-reset", "phase=reset workspace_id=%s snapshot=%s",
+		     ws->workspace_id, snapshot);
+	return is_state(ws, "started") ? reset_started(p, ws, snapshot, err)
+				       : reset_stopped(p, ws, snapshot, err);
+}
+
+static int reset_workspace(struct pyro *p, const struct pyro_reset_workspace_args *a,
+			   struct pyro_workspace *ret, struct pyro_error *err)
+{
+	if (change_life(p, a->workspace_id, reset_it, a->snapshot, ret, err) < 0)
+		return -1;
+	ret->has_workspace_reset = true;
+	ret->workspace_reset = (struct pyro_workspace_reset){
+		.snapshot_name = mem_strdup(a->snapshot),
+		.kind = mem_strdup(strcmp(a->snapshot, WORKSPACE_BASELINE) == 0 ? "baseline"
+										: "named"),
+		.reset_at = ret->last_reset_at,
+	};
+	return 0;
+}
+
+int pyro_reset_workspace(struct pyro *p, const struct pyro_reset_workspace_args *given,
+			 struct pyro_workspace *ret, struct pyro_error *err)
+{
+	struct pyro_reset_workspace_args a;
+
+	if (ops_apply_defaults(OP_reset_workspace, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, reset_workspace(p, &a, ret, err));
+}

@@ -1,0 +1,426 @@
+/*
+ * Files of a started workspace: list, read, write, import, export, patch. No shell of the guest is
+ * involved; all writes are one call of the agent, which does all of it or nothing.
+ */
+#include "api/handle.h"
+#include "api/helper.h"
+#include "api/remote.h"
+#include "api/transfer.h"
+#include "api/workspace.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/utf8.h"
+#include "ops/ops.h"
+#include "workspace/history.h"
+#include "workspace/tree.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FILE_MAX (1024 * 1024)
+#define REPORT_MAX (16 * 1024 * 1024)
+#define PATCH_MS 300000
+
+/*
+ * Paths.
+ */
+
+/* Appends one component; false for one that leaves. */
+static bool add_part(struct buf *out, const char *part, size_t len)
+{
+	if (len == 0 || (len == 1 && part[0] == '.'))
+		return true;
+	if (len == 2 && memcmp(part, "..", 2) == 0)
+		return false;
+	if (out->len)
+		buf_puts(out, "/");
+	buf_append(out, part, len);
+	return true;
+}
+
+char *workspace_relative(const char *path, struct pyro_error *err)
+{
+	AUTO_BUF struct buf out = BUF_INIT(PATH_MAX);
+	const size_t root = strlen(WORKSPACE_PATH);
+	const char *at = path;
+	bool is_inside = true;
+
+	if (*at == '/') {
+		is_inside = strncmp(at, WORKSPACE_PATH, root) == 0 &&
+			    (at[root] == '/' || at[root] == '\0');
+		at += is_inside ? root : 0;
+	}
+	while (is_inside && *at) {
+		size_t len = strcspn(at, "/");
+
+		is_inside = add_part(&out, at, len);
+		at += len + (at[len] == '/');
+	}
+	if (is_inside && !out.is_full)
+		return out.len ? buf_take(&out) : mem_strdup("");
+	(void)err_set(err, is_inside ? PYRO_E_LIMIT : PYRO_E_REFUSED,
+		      is_inside ? "path '%.60s…' is too long" : "path '%s' leaves " WORKSPACE_PATH,
+		      path);
+	(void)err_hint(err, "give a path relative to " WORKSPACE_PATH);
+	return NULL;
+}
+
+char *workspace_absolute(const char *relative)
+{
+	return *relative ? mem_printf(WORKSPACE_PATH "/%s", relative) : mem_strdup(WORKSPACE_PATH);
+}
+
+/*
+ * List.
+ */
+
+static const char *type_name(char type)
+{
+	return type == 'f' ? "file" : type == 'd' ? "directory" : type == 'l' ? "symlink" : "other";
+}
+
+/* Names are the guest's: bytes that are not UTF-8 are replaced. */
+static struct pyro_file_entry file_entry(const struct tree_entry *e)
+{
+	AUTO_FREE char *path = utf8_repair(e->path, strlen(e->path), NULL);
+
+	return (struct pyro_file_entry){
+		.path = workspace_absolute(path),
+		.artifact_type = mem_strdup(type_name(e->type)),
+		.size_bytes = e->size,
+		.link_target =
+			e->type == 'l' ? utf8_repair(e->target, strlen(e->target), NULL) : NULL,
+	};
+}
+
+static void fill_list(const struct tree *tree, const char *relative, struct pyro_file_list *ret)
+{
+	size_t count = tree_count(tree);
+	/* The one thing that is not a directory is its own only entry. */
+	bool is_single = count == 1 && strcmp(tree_at(tree, 0)->path, relative) == 0;
+
+	ret->path = workspace_absolute(relative);
+	ret->artifact_type =
+		mem_strdup(is_single ? type_name(tree_at(tree, 0)->type) : "directory");
+	ret->entries = mem_zalloc(count + 1, sizeof(*ret->entries));
+	ret->entries_count = count;
+	ret->count = (int64_t)count;
+	for (size_t i = 0; i < count; i++)
+		ret->entries[i] = file_entry(tree_at(tree, i));
+}
+
+static int list(struct pyro *p, const struct pyro_list_workspace_files_args *a,
+		struct pyro_file_list *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *relative = workspace_relative(a->path, err);
+	struct pyro_workspace ws = {0};
+	struct remote *remote = NULL;
+	struct tree *tree;
+
+	if (!relative || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
+		return -1;
+	tree = workspace_scan(remote, relative, a->recursive, err);
+	(void)remote_free(remote);
+	if (tree) {
+		*ret = (struct pyro_file_list){.workspace_id = mem_strdup(ws.workspace_id)};
+		fill_list(tree, relative, ret);
+		(void)tree_free(tree);
+	}
+	pyro_workspace_done(&ws);
+	return tree ? 0 : -1;
+}
+
+int pyro_list_workspace_files(struct pyro *p, const struct pyro_list_workspace_files_args *given,
+			      struct pyro_file_list *ret, struct pyro_error *err)
+{
+	struct pyro_list_workspace_files_args a;
+
+	if (ops_apply_defaults(OP_list_workspace_files, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, list(p, &a, ret, err));
+}
+
+/*
+ * Read.
+ */
+
+static int take_bytes(void *ctx, int stream, const void *data, size_t len, struct pyro_error *err)
+{
+	struct buf *out = ctx;
+
+	if (stream != 1)
+		return 0;
+	buf_append(out, data, len);
+	return out->is_full
+		       ? err_set(err, PYRO_E_PROTOCOL, "the guest sends more than it was asked for")
+		       : 0;
+}
+
+/* A character that the limit cuts in two is no sign of binary content. */
+static size_t without_cut_character(const struct buf *content, bool is_truncated)
+{
+	const unsigned char *p = (const unsigned char *)content->data;
+	size_t at = content->len;
+
+	if (!is_truncated)
+		return content->len;
+	for (int back = 0; back < 3 && at > 0; back++) {
+		at--;
+		if (utf8_next(p + at, content->len - at) < 0)
+			return at;
+	}
+	return content->len;
+}
+
+void workspace_fill_read(struct pyro *p, const struct buf *content, int64_t size, int64_t max_bytes,
+			 struct pyro_file_read *ret)
+{
+	const struct pyro_observer *observer = &p->observer;
+
+	ret->size_bytes = size;
+	ret->max_bytes = max_bytes;
+	ret->truncated = size > (int64_t)content->len;
+	ret->content = utf8_repair(content->data ? content->data : "",
+				   without_cut_character(content, ret->truncated),
+				   &ret->content_is_binary);
+	if (observer->on_output && content->len)
+		observer->on_output(observer->ctx, 1, content->data, content->len);
+}
+
+static int read_file(struct pyro *p, struct remote *remote, const char *relative, int64_t max_bytes,
+		     struct pyro_file_read *ret, struct pyro_error *err)
+{
+	AUTO_BUF struct buf content = BUF_INIT((size_t)max_bytes);
+	const struct remote_io io = {.in_fd = -1, .on_output = take_bytes, .ctx = &content};
+	json_t *result = NULL;
+	int64_t size;
+	int r = remote_stream(remote, "read",
+			      json_pack("{s:s, s:I}", "path", relative, "max_bytes",
+					(json_int_t)max_bytes),
+			      &io, deadline_in(WORKSPACE_CALL_MS), &result, err);
+
+	if (r == 0)
+		r = workspace_number(result, "size", &size, err);
+	json_decref(result);
+	if (r < 0)
+		return -1;
+	*ret = (struct pyro_file_read){.path = workspace_absolute(relative)};
+	workspace_fill_read(p, &content, size, max_bytes, ret);
+	return 0;
+}
+
+static int read_one(struct pyro *p, const struct pyro_read_workspace_file_args *a,
+		    struct pyro_file_read *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *relative = workspace_relative(a->path, err);
+	struct pyro_workspace ws = {0};
+	struct remote *remote = NULL;
+	int result;
+
+	if (!relative || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
+		return -1;
+	result = read_file(p, remote, relative, a->max_bytes, ret, err);
+	(void)remote_free(remote);
+	if (result == 0)
+		ret->workspace_id = TAKE_PTR(ws.workspace_id);
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_read_workspace_file(struct pyro *p, const struct pyro_read_workspace_file_args *given,
+			     struct pyro_file_read *ret, struct pyro_error *err)
+{
+	struct pyro_read_workspace_file_args a;
+
+	if (ops_apply_defaults(OP_read_workspace_file, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, read_one(p, &a, ret, err));
+}
+
+/*
+ * Write.
+ */
+
+/* The agent takes the content as it is, for one file, and puts it in place. */
+static int put_file(struct remote *remote, const char *relative, const char *text, size_t len,
+		    struct pyro_error *err)
+{
+	AUTO_FD int fd = transfer_memory(text, len, err);
+	const struct remote_io io = {.in_fd = fd};
+
+	if (fd < 0)
+		return -1;
+	return remote_stream(remote, "write", json_pack("{s:s}", "path", relative), &io,
+			     deadline_in(WORKSPACE_CALL_MS), NULL, err);
+}
+
+static int write_one(struct pyro *p, const struct pyro_write_workspace_file_args *a,
+		     struct pyro_file_written *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *relative = workspace_relative(a->path, err);
+	AUTO_FREE char *path = relative ? workspace_absolute(relative) : NULL;
+	struct pyro_workspace ws = {0};
+	struct remote *remote = NULL;
+	size_t len = strlen(a->text);
+	int result;
+
+	if (!relative)
+		return -1;
+	if (!*relative)
+		return err_set(err, PYRO_E_INVALID, "path '%s' is the workspace itself", a->path);
+	if (len > FILE_MAX)
+		return err_set(err, PYRO_E_LIMIT, "text: %zu bytes are more than 1 MiB", len);
+	if (workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
+		return -1;
+	result = put_file(remote, relative, a->text, len, err);
+	(void)remote_free(remote);
+	if (result == 0)
+		result = workspace_note(p, ws.workspace_id, "file_write", path, NULL, err);
+	if (result == 0)
+		*ret = (struct pyro_file_written){
+			.workspace_id = TAKE_PTR(ws.workspace_id),
+			.path = TAKE_PTR(path),
+			.size_bytes = (int64_t)len,
+			.bytes_written = (int64_t)len,
+		};
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_write_workspace_file(struct pyro *p, const struct pyro_write_workspace_file_args *given,
+			      struct pyro_file_written *ret, struct pyro_error *err)
+{
+	struct pyro_write_workspace_file_args a;
+
+	if (ops_apply_defaults(OP_write_workspace_file, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, write_one(p, &a, ret, err));
+}
+
+/*
+ * Import.
+ */
+
+static int push_into(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
+		     const char *relative, const char *source, bool is_directory,
+		     struct pyro_workspace_synced *ret, struct pyro_error *err)
+{
+	struct transfer *t = transfer_pack(p, source, "push", err);
+	AUTO_FREE char *dest = workspace_absolute(relative);
+	struct transfer_tally tally;
+	int result = t ? transfer_put(t, remote, relative, &tally, err) : -1;
+
+	(void)transfer_free(t);
+	if (result < 0 || workspace_note(p, ws->workspace_id, "sync_push", dest, source, err) < 0)
+		return -1;
+	*ret = (struct pyro_workspace_synced){
+		.workspace_id = mem_strdup(ws->workspace_id),
+		.source_path = mem_strdup(source),
+		.mode = mem_strdup(is_directory ? "directory" : "tar_archive"),
+		.destination = TAKE_PTR(dest),
+		.entry_count = tally.entries,
+		.bytes_written = tally.bytes,
+	};
+	return 0;
+}
+
+static int push(struct pyro *p, const struct pyro_push_workspace_sync_args *a,
+		struct pyro_workspace_synced *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *relative = workspace_relative(a->dest, err);
+	AUTO_FREE char *source = NULL;
+	struct pyro_workspace ws = {0};
+	struct remote *remote = NULL;
+	bool is_directory;
+	int result;
+
+	if (!relative ||
+	    transfer_check_source("source path", a->source_path, &source, &is_directory, err) < 0 ||
+	    workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
+		return -1;
+	handle_phase(p, "workspace-sync-push", "phase=push source=%s dest=%s", source, a->dest);
+	result = push_into(p, &ws, remote, relative, source, is_directory, ret, err);
+	(void)remote_free(remote);
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_push_workspace_sync(struct pyro *p, const struct pyro_push_workspace_sync_args *given,
+			     struct pyro_workspace_synced *ret, struct pyro_error *err)
+{
+	struct pyro_push_workspace_sync_args a;
+
+	if (ops_apply_defaults(OP_push_workspace_sync, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, push(p, &a, ret, err));
+}
+
+/*
+ * Export.
+ */
+
+char *workspace_output_path(const char *path, struct pyro_error *err)
+{
+	AUTO_FREE char *here = NULL;
+
+	if (*path == '/')
+		return mem_strdup(path);
+	here = getcwd(NULL, 0);
+	if (here && *path)
+		return mem_printf("%s/%s", here, path);
+	(void)err_sys(err, *path ? errno : ENOENT, "output path '%s'", path);
+	return NULL;
+}
+
+static int export(struct pyro *p, const struct pyro_export_workspace_args *a,
+		  struct pyro_workspace_export *ret, struct pyro_error *err)
+{
+	AUTO_FREE char *relative = workspace_relative(a->path, err);
+	AUTO_FREE char *output = relative ? workspace_output_path(a->output_path, err) : NULL;
+	AUTO_FREE char *path = relative ? workspace_absolute(relative) : NULL;
+	struct pyro_workspace ws = {0};
+	struct remote *remote = NULL;
+	struct transfer_tally tally;
+	char *type = NULL;
+	int result;
+
+	if (!output || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
+		return -1;
+	result = transfer_export(p, remote, relative, output, &tally, &type, err);
+	(void)remote_free(remote);
+	if (result == 0)
+		result = history_event(p->records, ws.workspace_id, "export", clock_wall(), path,
+				       output, err);
+	if (result == 0)
+		*ret = (struct pyro_workspace_export){
+			.workspace_id = TAKE_PTR(ws.workspace_id),
+			.workspace_path = TAKE_PTR(path),
+			.output_path = TAKE_PTR(output),
+			.artifact_type = TAKE_PTR(type),
+			.entry_count = tally.entries,
+			.bytes_written = tally.bytes,
+		};
+	free(type);
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_export_workspace(struct pyro *p, const struct pyro_export_workspace_args *given,
+			  struct pyro_workspace_export *ret, struct pyro_error *err)
+{
+	struct pyro_export_workspace_args a;
+
+	if (ops_apply_defaults(OP_export_workspace, given, &a, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, export(p, &a, ret, err));
+}

@@ -1,0 +1,161 @@
+/*
+ * Snapshots: names in the records, content in the disk. The content comes first and goes last, so
+ * whatever is interrupted, a name always stands for something.
+ */
+#include "api/handle.h"
+#include "api/life.h"
+#include "api/remote.h"
+#include "api/workspace.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "ops/ops.h"
+#include "vm/disk.h"
+#include "workspace/snapshots.h"
+#include "workspace/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Started: by its supervisor; else on the disk that lies there. Under the life's lock. */
+static int change_disk(struct pyro *p, const struct pyro_workspace *ws, const char *call,
+		       const char *name, struct pyro_error *err)
+{
+	AUTO_FREE char *disk = state_vm_file(p->state, ws->workspace_id, "disk.qcow2");
+	AUTO_FREE char *tag = disk_tag(name);
+	struct remote *remote;
+	int result;
+
+	if (strcmp(ws->state, "started") != 0)
+		return strcmp(call, "snapshot") == 0
+			       ? disk_snapshot(ws->workspace_id, disk, tag, err)
+			       : disk_delete_snapshot(ws->workspace_id, disk, tag, err);
+	remote = remote_connect(p, ws->workspace_id, err);
+	if (!remote)
+		return -1;
+	result = remote_call(remote, call, call, json_pack("{s:s}", "name", name),
+			     deadline_in(WORKSPACE_CALL_MS), NULL, err);
+	(void)remote_free(remote);
+	return result;
+}
+
+static int create(struct pyro *p, const struct pyro_workspace *ws, const char *name,
+		  struct pyro_snapshot_created *ret, struct pyro_error *err)
+{
+	double now = clock_wall();
+
+	if (strcmp(ws->state, "failed") == 0) {
+		(void)err_set(err, PYRO_E_BAD_STATE, "workspace '%s' is failed: %s",
+			      ws->workspace_id, ws->reason ? ws->reason : "its machine is gone");
+		return err_hint(err, "pyro workspace start %s", ws->workspace_id);
+	}
+	if (snapshots_check_new(p->records, ws->workspace_id, name, err) < 0 ||
+	    change_disk(p, ws, "snapshot", name, err) < 0 ||
+	    snapshots_add(p->records, ws->workspace_id, name, now, err) < 0 ||
+	    workspace_note(p, ws->workspace_id, "snapshot_create", name, NULL, err) < 0)
+		return -1;
+	*ret = (struct pyro_snapshot_created){
+		.workspace_id = mem_strdup(ws->workspace_id),
+		.has_snapshot = true,
+		.snapshot = {mem_strdup(name), mem_strdup("named"), now},
+	};
+	return 0;
+}
+
+/* The workspace with the lock of its life; the record may have changed while we waited. */
+static int lock(struct pyro *p, const char *id_or_name, struct pyro_workspace *ret, int *ret_lock,
+		struct pyro_error *err)
+{
+	AUTO_FREE char *id = NULL;
+
+	if (workspace_find(p, id_or_name, ret, err) < 0)
+		return -1;
+	id = TAKE_PTR(ret->workspace_id);
+	pyro_workspace_done(ret);
+	*ret_lock = life_lock(p, id, err);
+	return *ret_lock < 0 ? -1 : workspace_reload(p, id, ret, err);
+}
+
+static int create_locked(struct pyro *p, const struct pyro_create_snapshot_args *a,
+			 struct pyro_snapshot_created *ret, struct pyro_error *err)
+{
+	struct pyro_workspace ws = {0};
+	AUTO_FD int held = -1;
+	int result = lock(p, a->workspace_id, &ws, &held, err);
+
+	if (result == 0)
+		result = create(p, &ws, a->snapshot_name, ret, err);
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_create_snapshot(struct pyro *p, const struct pyro_create_snapshot_args *given,
+			 struct pyro_snapshot_created *ret, struct pyro_error *err)
+{
+	struct pyro_create_snapshot_args a;
+
+	if (ops_apply_defaults(OP_create_snapshot, given, &a, err) < 0 ||
+	    snapshots_check_name(a.snapshot_name, err) < 0)
+		return -1;
+	handle_begin(p);
+	return handle_end(p, create_locked(p, &a, ret, err));
+}
+
+int pyro_list_snapshots(struct pyro *p, const struct pyro_list_snapshots_args *given,
+			struct pyro_snapshot_list *ret, struct pyro_error *err)
+{
+	struct pyro_list_snapshots_args a;
+	struct pyro_snapshot_list list = {0};
+	struct pyro_workspace ws = {0};
+	int result;
+
+	if (ops_apply_defaults(OP_list_snapshots, given, &a, err) < 0 ||
+	    workspace_find(p, a.workspace_id, &ws, err) < 0)
+		return -1;
+	result = snapshots_list(p->records, ws.workspace_id, &list.snapshots, &list.snapshots_count,
+				err);
+	if (result == 0) {
+		list.workspace_id = TAKE_PTR(ws.workspace_id);
+		list.count = (int64_t)list.snapshots_count;
+		*ret = list;
+	}
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+static int delete (struct pyro *p, const struct pyro_delete_snapshot_args *a,
+		   struct pyro_snapshot_deleted *ret, struct pyro_error *err)
+{
+	struct pyro_workspace ws = {0};
+	AUTO_FD int held = -1;
+	int result = lock(p, a->workspace_id, &ws, &held, err);
+
+	if (result == 0 &&
+	    (snapshots_check(p->records, ws.workspace_id, a->snapshot_name, err) < 0 ||
+	     snapshots_delete(p->records, ws.workspace_id, a->snapshot_name, err) < 0 ||
+	     change_disk(p, &ws, "delete_snapshot", a->snapshot_name, err) < 0 ||
+	     workspace_note(p, ws.workspace_id, "snapshot_delete", a->snapshot_name, NULL, err) <
+		     0))
+		result = -1;
+	if (result == 0)
+		*ret = (struct pyro_snapshot_deleted){
+			.workspace_id = TAKE_PTR(ws.workspace_id),
+			.snapshot_name = mem_strdup(a->snapshot_name),
+			.deleted = true,
+		};
+	pyro_workspace_done(&ws);
+	return result;
+}
+
+int pyro_delete_snapshot(struct pyro *p, const struct pyro_delete_snapshot_args *given,
+			 struct pyro_snapshot_deleted *ret, struct pyro_error *err)
+{
+	struct pyro_delete_snapshot_args a;
+
+	if (ops_apply_defaults(OP_delete_snapshot, given, &a, err) < 0)
+		return -1;
+	if (strcmp(a.snapshot_name, WORKSPACE_BASELINE) == 0)
+		return err_set(err, PYRO_E_REFUSED,
+			       "the baseline of a workspace cannot be deleted");
+	handle_begin(p);
+	return handle_end(p, delete (p, &a, ret, err));
+}

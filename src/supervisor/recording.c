@@ -1,0 +1,120 @@
+#include "supervisor/recording.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "supervisor/supervisor.h"
+#include "workspace/history.h"
+#include "workspace/output.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct recording {
+	struct supervisor *s;
+	int64_t sequence;
+	struct output *out;
+	struct output *err;
+	int64_t started_ms;
+	bool is_cancelled;
+};
+
+static void recording_free(struct recording *r)
+{
+	(void)output_close(r->out);
+	(void)output_close(r->err);
+	free(r);
+}
+
+struct recording *recording_begin(struct supervisor *s, const json_t *record,
+				  struct pyro_error *err)
+{
+	struct records *records = supervisor_records(s, err);
+	AUTO_FREE char *command =
+		json_dumps(json_object_get(record, "command"), JSON_COMPACT | JSON_ENCODE_ANY);
+	const char *cwd = json_string_value(json_object_get(record, "cwd"));
+	struct recording *r;
+	int64_t dropped;
+
+	if (!records)
+		return NULL;
+	if (!command || !cwd) {
+		(void)err_set(err, PYRO_E_INVALID, "a command is not well described");
+		return NULL;
+	}
+	r = mem_zalloc(1, sizeof(*r));
+	r->s = s;
+	r->started_ms = clock_ms();
+	if (history_begin(records, s->vm_id, command, cwd, s->vm->engine->execution_mode,
+			  clock_wall(), &r->sequence, &dropped, err) < 0) {
+		free(r);
+		return NULL;
+	}
+	if (dropped)
+		output_remove(s->dir, dropped);
+	r->out = output_open(s->dir, r->sequence, OUTPUT_STDOUT, err);
+	r->err = r->out ? output_open(s->dir, r->sequence, OUTPUT_STDERR, err) : NULL;
+	if (r->err)
+		return r;
+	(void)history_end(records, s->vm_id, r->sequence,
+			  &(struct history_result){.state = "interrupted", .exit_code = PYRO_NONE},
+			  NULL);
+	recording_free(r);
+	return NULL;
+}
+
+int64_t recording_sequence(const struct recording *r)
+{
+	return r->sequence;
+}
+
+void recording_output(struct recording *r, enum mux_kind kind, const void *data, size_t len)
+{
+	if (r && (kind == MUX_OUT || kind == MUX_ERR))
+		output_add(kind == MUX_OUT ? r->out : r->err, data, len);
+}
+
+void recording_cancel(struct recording *r)
+{
+	r->is_cancelled = true;
+}
+
+/* What a guest says of a command, believed as far as it makes sense. */
+static int take_result(const json_t *result, struct history_result *ret, struct pyro_error *err)
+{
+	const json_t *exit_code = json_object_get(result, "exit_code");
+	const json_t *duration_ms = json_object_get(result, "duration_ms");
+
+	if (!json_is_integer(exit_code) || !json_is_integer(duration_ms) ||
+	    json_integer_value(exit_code) < 0 || json_integer_value(exit_code) > 255 ||
+	    json_integer_value(duration_ms) < 0)
+		return err_set(err, PYRO_E_PROTOCOL, "the guest's result of the command is none");
+	ret->exit_code = json_integer_value(exit_code);
+	ret->duration_ms = json_integer_value(duration_ms);
+	ret->timed_out = json_is_true(json_object_get(result, "timed_out"));
+	return 0;
+}
+
+int recording_end(struct recording *r, json_t *result, struct pyro_error *err)
+{
+	struct history_result outcome = {
+		.state = "interrupted",
+		.exit_code = PYRO_NONE,
+	};
+	struct records *records;
+	int status = 0;
+
+	if (!r)
+		return 0;
+	outcome.duration_ms = clock_ms() - r->started_ms;
+	if (result)
+		status = take_result(result, &outcome, err);
+	if (result && status == 0)
+		outcome.state = r->is_cancelled ? "cancelled" : "finished";
+	records = supervisor_records(r->s, err);
+	if (!records || history_end(records, r->s->vm_id, r->sequence, &outcome, err) < 0)
+		status = -1;
+	if (result)
+		(void)json_object_set_new(result, "sequence", json_integer(r->sequence));
+	recording_free(r);
+	return status;
+}
