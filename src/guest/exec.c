@@ -160,7 +160,7 @@ void exec_input(struct exec *exec, const char *data, size_t len)
 		n = write_some(exec, data, len);
 	if (n > 0)
 		mux_consume(exec->call, (size_t)n);
-	if (n >= 0)
+	if (n >= 0 && len)
 		buf_append(&exec->waiting, data + n, len - (size_t)n);
 	if (n < 0 || exec->waiting.is_full) {
 		mux_consume(exec->call, len);

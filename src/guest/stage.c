@@ -19,6 +19,8 @@
 struct unpack {
 	struct stage *stage;
 	struct archive *in;
+	int fd;        /* of the stream */
+	bool is_ended; /* there was nothing more to read */
 	int dir_fd;
 	const char *prefix;
 	bool is_root;
@@ -358,7 +360,20 @@ static void sort_whiteouts(struct stage *stage)
 	stage->n_whiteouts = kept;
 }
 
-static int unpack_all(struct unpack *u, int fd, struct pyro_error *err)
+static la_ssize_t read_stream(struct archive *in, void *ctx, const void **ret_block)
+{
+	static char block[BLOCK];
+	struct unpack *u = ctx;
+	ssize_t n = read(u->fd, block, sizeof(block));
+
+	if (n < 0)
+		archive_set_error(in, errno, "the stream broke");
+	u->is_ended = n == 0;
+	*ret_block = block;
+	return n;
+}
+
+static int unpack_all(struct unpack *u, struct pyro_error *err)
 {
 	AUTO_FREE char *inside = mem_printf("%s/.", u->prefix);
 	struct archive_entry *entry;
@@ -367,7 +382,7 @@ static int unpack_all(struct unpack *u, int fd, struct pyro_error *err)
 	if (*u->prefix && make_parents(u, inside, err) < 0)
 		return -1;
 	archive_read_support_format_tar(u->in);
-	if (archive_read_open_fd(u->in, fd, BLOCK) < ARCHIVE_OK)
+	if (archive_read_open(u->in, u, NULL, read_stream, NULL) < ARCHIVE_OK)
 		return err_archive(err, u->in, "the archive");
 	/* A warning is about a name that is not in the locale's character set: bytes are fine. */
 	while ((r = archive_read_next_header(u->in, &entry)) >= ARCHIVE_WARN && r != ARCHIVE_EOF)
@@ -375,6 +390,9 @@ static int unpack_all(struct unpack *u, int fd, struct pyro_error *err)
 			return -1;
 	if (r != ARCHIVE_EOF)
 		return err_archive(err, u->in, "the archive");
+	/* A sender that died may have stopped between two entries. */
+	if (u->is_ended)
+		return err_set(err, PYRO_E_INVALID, "the archive has no end");
 	sort_whiteouts(u->stage);
 	return finish_dirs(u, err);
 }
@@ -385,12 +403,13 @@ int stage_unpack(struct stage *stage, int fd, int dir_fd, const char *prefix,
 	struct unpack u = {
 		.stage = stage,
 		.in = archive_read_new(),
+		.fd = fd,
 		.dir_fd = dir_fd,
 		.prefix = prefix,
 		.is_root = geteuid() == 0,
 		.parent = ROOT_PARENT_INIT,
 	};
-	int r = unpack_all(&u, fd, err);
+	int r = unpack_all(&u, err);
 
 	root_parent_done(&u.parent);
 	archive_read_free(u.in);

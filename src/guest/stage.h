@@ -2,7 +2,7 @@
  * stage: a tar stream unpacked into an empty directory that nobody else sees, and what the stream
  * says beyond the tree in it.
  *
- * It reads ustar, pax and GNU archives. Regular files, directories, symbolic and hard links are
+ * It reads ustar, pax and GNU archives that have their end marker. Regular files, directories, symbolic and hard links are
  * made, with modes and times, and with owners where the agent is root; of a name that comes twice,
  * the last one counts. Anything else, and every entry that would end up outside (absolute, with
  * "..", through a symbolic link of the archive), is PYRO_E_REFUSED by name. A character device 0:0

@@ -100,7 +100,9 @@ static void serve_args(struct mux_call *call, const char *data, size_t len)
 	} else if (is_call(call, "drop")) {
 		mux_cancel(call);
 	} else if (is_call(call, "leave")) {
-		s->server->mux = mux_free(s->server->mux);
+		struct server *server = s->server;
+
+		server->mux = mux_free(server->mux); /* s goes with it */
 	}
 }
 

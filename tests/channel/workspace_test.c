@@ -133,12 +133,12 @@ static int compare_lines(const void *a, const void *b)
 }
 
 /* A scan as sorted lines "TYPE MODE SIZE PATH [-> TARGET]"; of directories without the size. */
-static char *lines_of(const struct run *run)
+static void check_lines(const struct run *run, const char *want)
 {
 	size_t n = (size_t)number(run, "entries"), i = 0;
 	const char *at = buf_text(&run->out), *end = at + run->out.len;
-	char **lines = mem_zalloc(n + 1, sizeof(*lines));
-	struct buf all = BUF_INIT(64 * MIB);
+	AUTO_STRV char **lines = mem_zalloc(n + 1, sizeof(*lines));
+	AUTO_BUF struct buf all = BUF_INIT(64 * MIB);
 
 	while (at < end && i < n) {
 		char type, path[4096];
@@ -163,7 +163,7 @@ static char *lines_of(const struct run *run)
 	qsort(lines, n, sizeof(*lines), compare_lines);
 	for (i = 0; i < n; i++)
 		buf_puts(&all, lines[i]);
-	return buf_take(&all);
+	CHECK_STR(buf_text(&all), want);
 }
 
 static void be_root(const char *why)
@@ -185,16 +185,15 @@ TEST("a scan names every entry with its type, mode, size and target")
 			  "ln -s ../nowhere d/l; mkfifo p; printf x >\"$(printf 'new\\nline')\"; "
 			  "chmod 644 new*; chmod 600 p; chmod 755 d");
 	run = scan(agent, "", true);
-	CHECK_STR(lines_of(run), "d 1750 0 d/e\nd 755 0 d\nf 640 5 d/f\nf 644 1 new\nline\n"
-				 "l 777 10 d/l -> ../nowhere\no 600 0 p\n");
+	check_lines(run, "d 1750 0 d/e\nd 755 0 d\nf 640 5 d/f\nf 644 1 new\nline\n"
+			 "l 777 10 d/l -> ../nowhere\no 600 0 p\n");
 	CHECK_INT(number(run, "too_long"), 0);
-	CHECK_STR(lines_of(scan(agent, "/workspace/d/", true)),
-		  "d 1750 0 d/e\nf 640 5 d/f\nl 777 10 d/l -> ../nowhere\n");
-	CHECK_STR(lines_of(scan(agent, "/workspace", false)),
-		  "d 755 0 d\nf 644 1 new\nline\no 600 0 p\n");
-	CHECK_STR(lines_of(scan(agent, "d/f", true)), "f 640 5 d/f\n");
-	CHECK_STR(lines_of(scan(agent, "d/../p", true)), "o 600 0 p\n");
-	CHECK_STR(lines_of(scan(agent, "d/e", true)), "");
+	check_lines(scan(agent, "/workspace/d/", true),
+		    "d 1750 0 d/e\nf 640 5 d/f\nl 777 10 d/l -> ../nowhere\n");
+	check_lines(scan(agent, "/workspace", false), "d 755 0 d\nf 644 1 new\nline\no 600 0 p\n");
+	check_lines(scan(agent, "d/f", true), "f 640 5 d/f\n");
+	check_lines(scan(agent, "d/../p", true), "o 600 0 p\n");
+	check_lines(scan(agent, "d/e", true), "");
 }
 
 TEST("a scan tells times in nanoseconds, also those before the epoch")
@@ -216,10 +215,10 @@ TEST("a link to a directory can be listed where it stays in the workspace, and i
 
 	(void)says(agent, "mkdir -p d/e; echo >d/e/f; ln -s d/e in; ln -s .. d/up; ln -s /etc out; "
 			  "ln -s ../../secret gone; ln -s d/e/f file");
-	CHECK_STR(lines_of(scan(agent, "in", true)), "f 644 1 in/f\n");
-	CHECK_STR(lines_of(scan(agent, "out", true)), "l 777 4 out -> /etc\n");
-	CHECK_STR(lines_of(scan(agent, "gone", true)), "l 777 12 gone -> ../../secret\n");
-	CHECK_STR(lines_of(scan(agent, "file", true)), "l 777 5 file -> d/e/f\n");
+	check_lines(scan(agent, "in", true), "f 644 1 in/f\n");
+	check_lines(scan(agent, "out", true), "l 777 4 out -> /etc\n");
+	check_lines(scan(agent, "gone", true), "l 777 12 gone -> ../../secret\n");
+	check_lines(scan(agent, "file", true), "l 777 5 file -> d/e/f\n");
 	check_error(scan(agent, "out/passwd", true), "refused",
 		    "path 'out/passwd' leaves '/workspace'");
 	check_error(scan(agent, "none", true), "not_found", "'none' does not exist");
@@ -642,7 +641,7 @@ TEST("parents that are links or files are refused by name")
 	check_refused(agent, "", &b, "refused", "'l/f' goes through a symbolic link");
 }
 
-TEST("what is no archive, or half of one, changes nothing")
+TEST("what is no archive, or a part of one, changes nothing")
 {
 	struct agent *agent = start_agent();
 	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
@@ -657,6 +656,9 @@ TEST("what is no archive, or half of one, changes nothing")
 	CHECK_STR(code_of(run), "invalid_argument");
 	CHECK_STR(says(agent, "cat d/f z"), "old\nold\n");
 	check_clean(agent);
+	run = put_bytes(agent, "", b.data, b.len - 1024); /* of whole entries, but not all */
+	check_error(run, "invalid_argument", "the archive has no end");
+	CHECK_STR(says(agent, "cat d/f z"), "old\nold\n");
 }
 
 TEST("links of the tree that are in the way are replaced, not followed")
@@ -878,6 +880,8 @@ TEST("of two puts at once the second waits for the first")
 	b = start_with(agent, "put", json_pack("{s:s}", "path", ""), second.data, second.len);
 	pause_ms(agent, 200);
 	CHECK(!b->is_over);
+	end_archive(&first);
+	mux_send(a->call, MUX_IN, first.data + first.len - 1024, 1024);
 	finish(a);
 	finish(b);
 	CHECK_INT(number(a, "created"), 1);
