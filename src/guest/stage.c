@@ -120,7 +120,7 @@ static int unpack_dir(struct unpack *u, struct archive_entry *entry, const char 
 		      struct pyro_error *err)
 {
 	struct stage_dir dir = {
-		.is_listed = true,
+		.is_listed = strcmp(path, u->prefix) != 0,
 		.mode = archive_entry_perm(entry),
 		.uid = (uid_t)archive_entry_uid(entry),
 		.gid = (gid_t)archive_entry_gid(entry),

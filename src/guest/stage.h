@@ -2,9 +2,10 @@
  * stage: a tar stream unpacked into an empty directory that nobody else sees, and what the stream
  * says beyond the tree in it.
  *
- * It reads ustar, pax and GNU archives that have their end marker. Regular files, directories, symbolic and hard links are
- * made, with modes and times, and with owners where the agent is root; of a name that comes twice,
- * the last one counts. Anything else, and every entry that would end up outside (absolute, with
+ * It reads ustar, pax and GNU archives that have their end marker. Regular files, directories,
+ * symbolic and hard links are made, with modes and times, and with owners where the agent is root;
+ * of a name that comes twice, the last one counts. Anything else, and every entry that would end up
+ * outside (absolute, with
  * "..", through a symbolic link of the archive), is PYRO_E_REFUSED by name. A character device 0:0
  * is a *whiteout*: not made, but listed as a path that is to be removed.
  */
@@ -20,7 +21,8 @@ struct pyro_error;
 
 struct stage_dir {
 	char *path;
-	bool is_listed; /* the archive names it; else it was only needed for what is in it */
+	bool is_listed; /* by the archive, below the destination; else it is only needed for
+			   what is in it */
 	mode_t mode;    /* that it is to have; who is not root stages it with 0700 more, because a
 			   directory that its owner may not write cannot be moved */
 	uid_t uid;

@@ -631,6 +631,8 @@ TEST("parents that are links or files are refused by name")
 	check_refused(agent, "", &b, "refused", "'l' is a symbolic link, not a directory");
 	add_file(&b, "new", "x");
 	check_refused(agent, "l", &b, "refused", "'l' is a symbolic link, not a directory");
+	add_entry(&b, ".", '5', "", "");
+	check_refused(agent, "l", &b, "refused", "'l' is a symbolic link, not a directory");
 	add_file(&b, "new", "x");
 	check_refused(agent, "l/e", &b, "refused", "'l' is a symbolic link, not a directory");
 	add_file(&b, "new", "x");
