@@ -5,9 +5,8 @@
  * It reads ustar, pax and GNU archives that have their end marker. Regular files, directories,
  * symbolic and hard links are made, with modes and times, and with owners where the agent is root;
  * of a name that comes twice, the last one counts. Anything else, and every entry that would end up
- * outside (absolute, with
- * "..", through a symbolic link of the archive), is PYRO_E_REFUSED by name. A character device 0:0
- * is a *whiteout*: not made, but listed as a path that is to be removed.
+ * outside (absolute, with "..", through a symbolic link of the archive), is PYRO_E_REFUSED by name.
+ * A character device 0:0 is a *whiteout*: not made, but listed as a path that is to be removed.
  */
 #ifndef GUEST_STAGE_H
 #define GUEST_STAGE_H
