@@ -118,21 +118,19 @@ int pyro_inspect_environment(struct pyro *p, const struct pyro_inspect_environme
 /* The installs that the disks of existing VMs lie over. NULL-terminated. */
 static int list_used(struct pyro *p, char ***ret, struct pyro_error *err)
 {
-	struct pyro_vm *vms = NULL;
-	size_t n = 0, used = 0;
+	AUTO_STRV char **ids = NULL;
+	size_t used = 0;
 
-	if (records_list_vms(p->records, &vms, &n, err) < 0)
+	if (records_list_ids(p->records, &ids, err) < 0)
 		return -1;
-	*ret = mem_zalloc(n + 1, sizeof(**ret));
-	for (size_t i = 0; i < n; i++) {
-		AUTO_FREE char *path = state_vm_file(p->state, vms[i].vm_id, "base");
+	*ret = mem_zalloc(strv_len((const char *const *)ids) + 1, sizeof(**ret));
+	for (size_t i = 0; ids[i]; i++) {
+		AUTO_FREE char *path = state_vm_file(p->state, ids[i], "base");
 		AUTO_BUF struct buf base = BUF_INIT(PATH_MAX);
 
 		if (file_read(path, &base, NULL) == 0)
 			(*ret)[used++] = mem_strdup(buf_text(&base));
-		pyro_vm_done(&vms[i]);
 	}
-	free(vms);
 	return 0;
 }
 

@@ -133,6 +133,7 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
 	}
 	m.execution_mode = mem_strdup(json_string_value(json_object_get(result, "execution_mode")));
 	m.accel = mem_strdup(json_string_value(json_object_get(result, "accel")));
+	m.has_baseline = json_is_true(json_object_get(result, "has_baseline"));
 	json_decref(result);
 	*ret = m;
 	return 0;

@@ -12,7 +12,8 @@ struct remote;
 struct machine {
 	struct remote *remote;
 	char *execution_mode;
-	char *accel; /* NULL for host_compat */
+	char *accel;       /* NULL for host_compat */
+	bool has_baseline; /* its disk is new and has a snapshot DISK_BASELINE */
 };
 
 /* Hangs up and frees. */

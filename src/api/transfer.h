@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct remote;
@@ -45,6 +46,11 @@ int transfer_pass_out(struct pyro *p, struct remote *r, json_t *args, int names_
 /* Copies what is at the path in the guest to output_path on the host, which must not exist. */
 int transfer_export(struct pyro *p, struct remote *r, const char *relative, const char *output_path,
 		    struct transfer_tally *ret, char **ret_type, struct pyro_error *err);
+
+/*
+ * An anonymous file with a tar stream of one regular file, for the agent's call put. -1 with err.
+ */
+int transfer_one_file(const char *relative, const void *data, size_t len, struct pyro_error *err);
 
 /* An anonymous file with the data in it, at its beginning. -1 with err. */
 int transfer_memory(const void *data, size_t len, struct pyro_error *err);

@@ -295,13 +295,29 @@ static int fill(struct creation *c, struct pyro_error *err)
 	return 0;
 }
 
+/* An empty workspace on a template's disk has a baseline already; resets go by this note. */
+static int adopt_baseline(struct creation *c, struct pyro_error *err)
+{
+	AUTO_FREE char *manifest = state_vm_file(c->p->state, c->ws.workspace_id, "manifest");
+	AUTO_FREE char *note = state_vm_file(c->p->state, c->ws.workspace_id, STATE_EMPTY_BASELINE);
+	struct tree *empty = tree_new();
+	int result = tree_save(empty, manifest, err);
+
+	(void)tree_free(empty);
+	return result < 0 ? -1 : file_write_atomic(note, "", 0, 0600, err);
+}
+
 /* What later diffs are made against: metadata here, content in the disk's snapshot. */
 static int take_baseline(struct creation *c, struct pyro_error *err)
 {
 	AUTO_FREE char *path = state_vm_file(c->p->state, c->ws.workspace_id, "manifest");
-	struct tree *tree = workspace_scan(c->m.remote, "", true, err);
-	int result = tree ? tree_save(tree, path, err) : -1;
+	struct tree *tree;
+	int result;
 
+	if (!c->seed && c->m.has_baseline)
+		return adopt_baseline(c, err);
+	tree = workspace_scan(c->m.remote, "", true, err);
+	result = tree ? tree_save(tree, path, err) : -1;
 	(void)tree_free(tree);
 	if (result < 0)
 		return -1;

@@ -248,17 +248,16 @@ int pyro_read_workspace_file(struct pyro *p, const struct pyro_read_workspace_fi
  * Write.
  */
 
-/* The agent takes the content as it is, for one file, and puts it in place. */
 static int put_file(struct remote *remote, const char *relative, const char *text, size_t len,
 		    struct pyro_error *err)
 {
-	AUTO_FD int fd = transfer_memory(text, len, err);
+	AUTO_FD int fd = transfer_one_file(relative, text, len, err);
 	const struct remote_io io = {.in_fd = fd};
 
 	if (fd < 0)
 		return -1;
-	return remote_stream(remote, "write", json_pack("{s:s}", "path", relative), &io,
-			     deadline_in(WORKSPACE_CALL_MS), NULL, err);
+	return remote_stream(remote, "put", json_pack("{s:s, s:b}", "path", "", "keep_modes", 1),
+			     &io, deadline_in(WORKSPACE_CALL_MS), NULL, err);
 }
 
 static int write_one(struct pyro *p, const struct pyro_write_workspace_file_args *a,

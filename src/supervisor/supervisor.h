@@ -7,18 +7,16 @@
  * Clients talk to it over the mux protocol (docs/protocol.md), the first one over descriptor 3,
  * others over the socket in the VM's directory. Its calls:
  *
- *	start {spec}         once, by the first client; phases as events; {execution_mode, accel};
- *	                     undone if that client goes away before it is answered
- *	own {}               the VM ends with this connection
- *	release {}           it does not any more
- *	hello, exec, scan, read, put, pack   as the agent's, relayed (relay.c)
- *	kill {sequence}      ends a recorded exec, wherever it was called; {cancelled}
- *	snapshot {name}      keeps the disk under that name, flushed; replaces one of that name
- *	delete_snapshot {name}   missing is fine
- *	reset {name}         everything that runs is killed, the disk is as it was in that snapshot,
- *	                     the history is cleared, the machine starts again; phases as events
- *	stop {}              flushes, ends the machine, keeps the disk; the supervisor ends
- *	destroy {}           ends the machine and removes everything; the supervisor ends
+ *	start {spec}         once, by the first client; phases as events; {execution_mode, accel,
+ *	                     has_baseline}: the last says that the disk is new and has
+ *DISK_BASELINE; undone if that client goes away before it is answered own {}               the VM
+ *ends with this connection release {}           it does not any more hello, exec, scan, read, put,
+ *pack   as the agent's, relayed (relay.c) kill {sequence}      ends a recorded exec, wherever it
+ *was called; {cancelled} snapshot {name}      keeps the disk under that name, flushed; replaces one
+ *of that name delete_snapshot {name}   missing is fine reset {name}         everything that runs is
+ *killed, the disk is as it was in that snapshot, the history is cleared, the machine starts again;
+ *phases as events stop {}              flushes, ends the machine, keeps the disk; the supervisor
+ *ends destroy {}           ends the machine and removes everything; the supervisor ends
  *
  * It is in a session of its own and ignores what the terminal sends; SIGTERM stops the VM (or
  * destroys it if somebody owns it). It never outlives its VM.
@@ -83,6 +81,7 @@ struct supervisor {
 	struct records *records; /* open as long as needed */
 	bool is_asked_to_start;
 	bool is_resetting; /* the machine is being replaced */
+	bool is_renewing;  /* and its disk too, by a new one */
 	bool has_work;     /* a task, or the end: what main waits for */
 	bool is_finishing; /* the end is being carried out; nothing changes it any more */
 	bool is_ending;    /* ending != ENDING_NONE */

@@ -10,6 +10,9 @@
 
 struct pyro_error;
 
+/* The state that a template's disk was saved in, and that a workspace is reset to by default. */
+#define DISK_BASELINE "baseline"
+
 /* The snapshot's name in the file: never one that qemu-img could take for an id. Owned. */
 char *disk_tag(const char *snapshot_name);
 

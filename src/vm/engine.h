@@ -42,7 +42,7 @@ struct vm_spec {
 	const char *blank_path; /* an empty qcow2 disk */
 	const char *shim_path;  /* the object that QEMU_RESTORE preloads (ram_shim.c) */
 	const char *disk_path;  /* qcow2 with what differs from the root */
-	bool is_fresh;          /* there is no disk yet: engine_qemu makes it */
+	bool is_fresh; /* engine_qemu makes a new disk, in the place of one that is there */
 };
 
 struct vm_hooks {
@@ -64,6 +64,7 @@ struct vm {
 	struct qmp *qmp;
 	int channel_fd;
 	struct mux *agent;
+	bool has_baseline; /* its new disk came from a template: with the snapshot DISK_BASELINE */
 	bool is_gone;
 	bool is_ending; /* its end is no surprise */
 };

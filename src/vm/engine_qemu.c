@@ -8,14 +8,12 @@
 #include "base/log.h"
 #include "vm/boot.h"
 #include "vm/jail.h"
-#include "vm/qmp.h"
 #include "vm/template.h"
 #include "vm/vm.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,7 +21,6 @@
 #define ENTROPY_BYTES 64
 #define MACHINE_ID_BYTES 16
 #define FLUSH_MS 15000
-#define SNAPSHOT_MS 10000
 
 /* n random bytes as hex. */
 static char *random_hex(size_t n)
@@ -104,6 +101,7 @@ static int restore(struct vm *vm, struct pyro_error *err)
 	if (template_ensure(vm->loop, &vm->spec, kind, &vm->hooks, &t, err) < 0)
 		return -1;
 	result = restore_from(vm, &t, err);
+	vm->has_baseline = result == 0 && kind == TEMPLATE_ROOTED;
 	template_done(&t);
 	return result;
 }
@@ -157,34 +155,15 @@ static int stop(struct vm *vm, struct pyro_error *err)
 	return result < 0 ? err_wrap(err, "flush the guest's file system") : 0;
 }
 
-static int change_snapshot(struct vm *vm, const char *command, const char *tag,
-			   struct pyro_error *err)
-{
-	return qmp_call(vm->qmp, command, json_pack("{s:s, s:s}", "device", "disk", "name", tag),
-			deadline_in(vm_patience_ms(vm->spec.accel, SNAPSHOT_MS)), err);
-}
-
-/* Missing is what the caller wants, and the one way in which it fails on a sound disk. */
-static int delete_snapshot(struct vm *vm, const char *tag, struct pyro_error *err)
-{
-	struct pyro_error why;
-
-	if (change_snapshot(vm, "blockdev-snapshot-delete-internal-sync", tag, &why) == 0 ||
-	    strstr(why.message, "does not exist"))
-		return 0;
-	if (err)
-		*err = why;
-	return -1;
-}
-
 static int snapshot(struct vm *vm, const char *tag, struct pyro_error *err)
 {
 	int64_t deadline = deadline_in(vm_patience_ms(vm->spec.accel, FLUSH_MS));
 	int result;
 
-	if (delete_snapshot(vm, tag, err) < 0 || vm_call(vm, "freeze", NULL, deadline, err) < 0)
+	if (qemu_delete_snapshot(vm, tag, err) < 0 ||
+	    vm_call(vm, "freeze", NULL, deadline, err) < 0)
 		return -1;
-	result = change_snapshot(vm, "blockdev-snapshot-internal-sync", tag, err);
+	result = qemu_snapshot(vm, tag, err);
 	/* A guest that does not thaw by our call does so by itself, or is of no use to its user. */
 	(void)vm_call(vm, "thaw", NULL, deadline, NULL);
 	return result;
@@ -207,5 +186,5 @@ const struct engine engine_qemu = {
 	.start = start,
 	.stop = stop,
 	.snapshot = snapshot,
-	.delete_snapshot = delete_snapshot,
+	.delete_snapshot = qemu_delete_snapshot,
 };

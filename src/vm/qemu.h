@@ -35,10 +35,16 @@ void qemu_read_console(struct vm *vm);
 
 /* Lets the machine run. */
 int qemu_run(struct vm *vm, struct pyro_error *err);
+int qemu_pause(struct vm *vm, struct pyro_error *err);
 /* Pauses the machine and writes all but its memory to state_path; QEMU is of no use afterwards. */
 int qemu_save(struct vm *vm, const char *state_path, struct pyro_error *err);
 /* Reads what qemu_save wrote into a machine that was launched with QEMU_RESTORE. */
 int qemu_restore(struct vm *vm, const char *state_path, struct pyro_error *err);
+/* The disk's content as it is now becomes a snapshot in it; the caller sees to it that it is whole.
+ */
+int qemu_snapshot(struct vm *vm, const char *tag, struct pyro_error *err);
+/* Missing is fine. */
+int qemu_delete_snapshot(struct vm *vm, const char *tag, struct pyro_error *err);
 /* Ends QEMU in order, with its disk closed, and waits until it is gone. */
 int qemu_quit(struct vm *vm, struct pyro_error *err);
 

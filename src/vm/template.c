@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "channel/call.h"
 #include "vm/boot.h"
+#include "vm/disk.h"
 #include "vm/qemu.h"
 #include "vm/qmp.h"
 #include "vm/vm.h"
@@ -23,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FORMAT "pyro template 2"
+#define FORMAT "pyro template 3"
 #define UNUSED_SECONDS (7 * 24 * 3600)
 #define KEPT 8 /* templates of about 100 MB each */
 #define NAME_HEX 32
@@ -161,6 +162,14 @@ static int warm_up(struct vm *vm, struct pyro_error *err)
 	return 0;
 }
 
+/* The disk of this very moment, at which the machine stands still. */
+static int keep_baseline(struct vm *vm, struct pyro_error *err)
+{
+	AUTO_FREE char *tag = disk_tag(DISK_BASELINE);
+
+	return qemu_pause(vm, err) < 0 ? -1 : qemu_snapshot(vm, tag, err);
+}
+
 /* From a booted machine to files: the agent must wait for its next client when it is saved. */
 static int save(struct vm *vm, enum template_kind kind, const struct template *t,
 		struct pyro_error *err)
@@ -173,6 +182,7 @@ static int save(struct vm *vm, enum template_kind kind, const struct template *t
 	qmp_expect_port_open(vm->qmp);
 	vm_hang_up(vm);
 	if (qmp_await_port_open(vm->qmp, deadline, err) < 0 ||
+	    (kind == TEMPLATE_ROOTED && keep_baseline(vm, err) < 0) ||
 	    qemu_save(vm, t->state_path, err) < 0 || qemu_quit(vm, err) < 0)
 		return -1;
 	/* Ours again, and nobody's to change. */

@@ -4,8 +4,8 @@
  * Its memory is a file that every restored machine maps privately; the rest of its state is small.
  * There are two kinds. A rooted template has the environment's root mounted and its programs in
  * the page cache, and comes with the disk as it was at that moment, of which every machine gets a
- * copy: the fastest way to a new machine. A bare one waits before anything is mounted: right for a
- * disk that has a life of its own.
+ * copy: the fastest way to a new machine. In that disk is a snapshot of it, DISK_BASELINE. A
+ * bare one waits before anything is mounted: right for a disk that has a life of its own.
  *
  * A template fits only the very same QEMU, firmware, kernel, agent, arguments and clock, and is
  * named by a digest of all of these, so one that does not fit is never found. They are kept in

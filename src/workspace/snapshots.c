@@ -36,6 +36,11 @@ static int count(struct records *r, const char *id, const char *name, int64_t *r
 			 "tt", id, name);
 }
 
+int snapshots_count(struct records *r, const char *id, int64_t *ret, struct pyro_error *err)
+{
+	return count(r, id, NULL, ret, err);
+}
+
 int snapshots_check_new(struct records *r, const char *id, const char *name, struct pyro_error *err)
 {
 	int64_t same, all;

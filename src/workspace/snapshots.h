@@ -16,6 +16,8 @@ int snapshots_check_name(const char *name, struct pyro_error *err);
 /* Whether there is room for one of that name, and none yet. */
 int snapshots_check_new(struct records *r, const char *id, const char *name,
 			struct pyro_error *err);
+/* Named ones. */
+int snapshots_count(struct records *r, const char *id, int64_t *ret, struct pyro_error *err);
 /* PYRO_E_NOT_FOUND if there is none of that name. */
 int snapshots_check(struct records *r, const char *id, const char *name, struct pyro_error *err);
 int snapshots_add(struct records *r, const char *id, const char *name, double now,

@@ -9,6 +9,9 @@
  *	        alive          locked by the VM's supervisor as long as it lives
  *	        change         locked by whoever starts, stops or deletes the VM
  *	        sock           the supervisor listens here
+ *	        manifest       of a workspace: metadata of its baseline (tree.h)
+ *	        empty-baseline   of a workspace: its baseline is that of any new disk
+ *	        outputs/       of a workspace: what commands printed (output.h)
  *
  * Sockets are here and not under XDG_RUNTIME_DIR, because chat hosts start pyro with that variable
  * removed and must find the same VMs.
@@ -20,6 +23,8 @@
 #include <stdint.h>
 
 struct pyro_error;
+
+#define STATE_EMPTY_BASELINE "empty-baseline"
 
 /* Makes the state directory if needed. Its path, owned by the caller, or NULL with err. */
 char *state_dir(struct pyro_error *err);
