@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define BREAK_OFF_MS 1000
 #define INPUT_CHUNK (64 * 1024)
 
 struct remote {
@@ -245,6 +246,25 @@ static const struct mux_call_ops talk_ops = {
 	.on_close = talk_close,
 };
 
+/*
+ * The supervisor must hear that it was we who broke off: it lets a command go on whose client only
+ * vanished. So the word is sent before we hang up, also after pyro_cancel().
+ */
+static void break_off(struct talk *talk)
+{
+	struct remote *r = talk->r;
+	bool is_stopped = loop_is_stopped(r->p->loop);
+	int64_t deadline = deadline_in(BREAK_OFF_MS);
+	const bool never = false;
+
+	mux_cancel(talk->call);
+	loop_resume(r->p->loop);
+	while (!r->is_down && !mux_is_flushed(r->mux) && deadline_left(deadline))
+		(void)loop_until(r->p->loop, &never, deadline_in(1), "the supervisor", NULL);
+	if (is_stopped)
+		loop_stop(r->p->loop);
+}
+
 static int converse(struct talk *talk, const char *name, json_t *args, int64_t deadline,
 		    json_t **ret, struct pyro_error *err)
 {
@@ -264,7 +284,7 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 		mux_finish(talk->call);
 	result = loop_until(r->p->loop, &talk->is_over, deadline, name, err);
 	if (talk->call)
-		mux_cancel(talk->call);
+		break_off(talk);
 	if (result == 0 && !talk->has_failed && !json_is_object(talk->result))
 		result = err_set(err, PYRO_E_PROTOCOL, "call '%s' ended without a result", name);
 	if (result == 0 && talk->has_failed) {

@@ -44,6 +44,7 @@ struct relay {
 	int64_t started_at;
 	bool has_args;
 	bool has_result;
+	bool has_input;   /* the agent still waits for input */
 	bool is_answered; /* nothing more of the agent is wanted */
 };
 
@@ -74,6 +75,8 @@ static void side_record(struct mux_call *call, enum mux_kind kind, const char *d
 		return;
 	}
 	mux_send(to->call, kind, data, len);
+	if (kind == MUX_IN && len == 0)
+		from->relay->has_input = false;
 	if (mux_queued(to->call) > MUX_QUEUE_GOAL)
 		from->owed += len;
 	else
@@ -157,7 +160,8 @@ static void side_finish(struct mux_call *call)
 {
 	struct side *to = other_side(mux_call_ctx(call));
 
-	if (to->call)
+	/* The way to the agent of a recorded command stays open for a kill. */
+	if (to->call && !(to->relay->recording && to == &to->relay->agent))
 		mux_finish(to->call);
 }
 
@@ -181,7 +185,9 @@ static void client_gone(struct relay *relay, const struct pyro_error *error)
 	}
 	if (error->code == PYRO_E_CANCELLED)
 		kill_command(relay);
-	mux_finish(relay->agent.call); /* no more input */
+	if (relay->has_input)
+		mux_send(relay->agent.call, MUX_IN, NULL, 0);
+	relay->has_input = false;
 	relay->agent.owed = 0;
 	mux_consume(relay->agent.call, owed);
 }
@@ -289,6 +295,7 @@ static char *begin_recording(struct relay *relay, const char *data, size_t len,
 	const json_t *record = json_object_get(args, "record");
 	char *text = NULL;
 
+	relay->has_input = json_is_true(json_object_get(args, "stdin"));
 	if (record)
 		relay->recording = recording_begin(relay->s, record, err);
 	if (!record) {
