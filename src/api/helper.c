@@ -28,6 +28,7 @@ struct helper {
 	struct buf line;
 	json_t *last;
 	int wait_status;
+	bool is_silent; /* there is no report */
 	bool has_exited;
 	bool is_over; /* exited, and its report is read to the end */
 };
@@ -98,15 +99,14 @@ static void exited(struct loop_child *child, int wait_status)
 	h->is_over = h->report.fd < 0;
 }
 
-static pid_t spawn(struct pyro *p, const struct helper_options *o, int report,
-		   struct pyro_error *err)
+static pid_t spawn(const struct helper_options *o, int report, struct pyro_error *err)
 {
-	AUTO_FREE char *program = handle_program(o->part, o->program, err);
+	AUTO_FREE char *program =
+		o->part ? handle_program(o->part, o->program, err) : mem_strdup(o->program);
 	AUTO_ARGV struct argv argv = ARGV_INIT;
 	struct proc_fd fds[8];
 	size_t n = 0;
 
-	(void)p;
 	if (!program)
 		return -1;
 	argv_add(&argv, program, NULL);
@@ -114,7 +114,8 @@ static pid_t spawn(struct pyro *p, const struct helper_options *o, int report,
 		argv_add(&argv, o->args[i], NULL);
 	for (; n < o->n_fds && n + 2 < ARRAY_SIZE(fds); n++)
 		fds[n] = o->fds[n];
-	fds[n++] = (struct proc_fd){report, o->report_as};
+	if (o->report_as >= 0)
+		fds[n++] = (struct proc_fd){report, o->report_as};
 	if (getenv("PYRO_DEBUG"))
 		fds[n++] = (struct proc_fd){STDERR_FILENO, STDERR_FILENO};
 	return proc_spawn(&argv,
@@ -132,6 +133,7 @@ struct helper *helper_start(struct pyro *p, const struct helper_options *options
 	h->p = p;
 	h->name = options->program;
 	h->what = options->what;
+	h->is_silent = options->report_as < 0;
 	h->line.max = options->report_max;
 	h->child = (struct loop_child){.on_exit = exited, .ctx = h};
 	h->child.pidfd.fd = -1;
@@ -146,7 +148,7 @@ struct helper *helper_start(struct pyro *p, const struct helper_options *options
 		fd_close(&pair[0]);
 		return helper_free(h);
 	}
-	pid = spawn(p, options, theirs, err);
+	pid = spawn(options, theirs, err);
 	if (pid < 0)
 		return helper_free(h);
 	if (loop_add_child(p->loop, &h->child, pid, err) < 0) {
@@ -164,6 +166,8 @@ int helper_finish(struct helper *h, int64_t deadline, json_t **ret, struct pyro_
 		return -1;
 	if (call_error_from_json(h->last, err) < 0)
 		return -1;
+	if (h->is_silent && h->wait_status == 0)
+		return 0;
 	result = json_object_get(h->last, "result");
 	if (!json_is_object(result))
 		return err_set(err, PYRO_E_SYSTEM, "'%s' ended with status %d and no result",

@@ -18,12 +18,12 @@ struct pyro;
 struct pyro_error;
 
 struct helper_options {
-	const char *part;    /* folder in the build tree: "tar" */
+	const char *part;    /* folder in the build tree: "tar"; NULL: a program of the system */
 	const char *program; /* "pyro-tar" */
 	const char *const *args;
 	const struct proc_fd *fds; /* what it gets beside the report */
 	size_t n_fds;
-	int report_as;     /* the number of the report's descriptor in it */
+	int report_as; /* the number of the report's descriptor in it; -1: its exit status is all */
 	size_t report_max; /* bytes of its report that are taken at the most */
 	const char *what;  /* names its progress for the observer: "seed"; NULL: not told */
 };

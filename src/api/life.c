@@ -41,7 +41,11 @@ int life_make_dir(struct pyro *p, const char *id, struct pyro_error *err)
 
 static int gone(const char *id, struct pyro_error *err)
 {
-	return err_set(err, PYRO_E_NOT_FOUND, "'%s' does not exist", id);
+	bool is_workspace = strncmp(id, "ws-", 3) == 0;
+
+	(void)err_set(err, PYRO_E_NOT_FOUND, "there is no %s '%s'",
+		      is_workspace ? "workspace" : "VM", id);
+	return err_hint(err, is_workspace ? "pyro workspace list" : "pyro vm list");
 }
 
 int life_lock(struct pyro *p, const char *id, struct pyro_error *err)

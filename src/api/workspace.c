@@ -559,11 +559,10 @@ int pyro_delete_workspace(struct pyro *p, const struct pyro_delete_workspace_arg
 static int reset_stopped(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
 			 struct pyro_error *err)
 {
-	AUTO_FREE char *disk = state_vm_file(p->state, ws->workspace_id, "disk.qcow2");
 	AUTO_FREE char *dir = state_vm_dir(p->state, ws->workspace_id);
 	AUTO_FREE char *tag = disk_tag(snapshot);
 
-	if (disk_revert(ws->workspace_id, disk, tag, err) < 0 ||
+	if (disk_revert(ws->workspace_id, dir, tag, err) < 0 ||
 	    workspaces_reset(p->records, ws->workspace_id, clock_wall(), err) < 0)
 		return -1;
 	output_remove_all(dir);

@@ -66,11 +66,12 @@ static int names_of(const struct tree_changes *changes, enum tree_side side, str
 }
 
 /* The old side, from the disk that the running machine has open: a snapshot in it never changes. */
-static struct helper *start_old(const struct sides *s, int out, struct pyro_error *err)
+static struct helper *start_old_disk(const struct sides *s, const struct proc_fd *fds, size_t n_fds,
+				     struct pyro_error *err)
 {
 	AUTO_FREE char *disk = NULL;
 	AUTO_FREE char *root = NULL;
-	AUTO_FREE char *tag = disk_tag(WORKSPACE_BASELINE);
+	AUTO_FREE char *tag = disk_tag(DISK_BASELINE);
 
 	if (workspace_disk_paths(s->p, s->ws->workspace_id, &disk, &root, err) < 0)
 		return NULL;
@@ -80,13 +81,42 @@ static struct helper *start_old(const struct sides *s, int out, struct pyro_erro
 				    .program = "pyro-disk",
 				    .args = (const char *const[]){"--snapshot", tag, disk, root,
 								  "tar", WORKSPACE_PATH, NULL},
-				    .fds = (const struct proc_fd[]){{s->old_names, STDIN_FILENO},
-								    {out, STDOUT_FILENO}},
-				    .n_fds = 2,
+				    .fds = fds,
+				    .n_fds = n_fds,
 				    .report_as = 3,
 				    .report_max = 64 * 1024,
 			    },
 			    err);
+}
+
+/* The same from the copy that host_compat has. */
+static struct helper *start_old_copy(const struct sides *s, const struct proc_fd *fds, size_t n_fds,
+				     struct pyro_error *err)
+{
+	AUTO_FREE char *dir = state_vm_dir(s->p->state, s->ws->workspace_id);
+	AUTO_FREE char *tag = disk_tag(DISK_BASELINE);
+	AUTO_FREE char *copy = disk_copy_path(dir, tag);
+
+	return helper_start(s->p,
+			    &(struct helper_options){
+				    .program = "tar",
+				    .args = (const char *const[]){"--create", "--directory", copy,
+								  "--null", "--no-recursion",
+								  "--files-from=-", NULL},
+				    .fds = fds,
+				    .n_fds = n_fds,
+				    .report_as = -1,
+			    },
+			    err);
+}
+
+static struct helper *start_old(const struct sides *s, int out, struct pyro_error *err)
+{
+	const struct proc_fd fds[] = {{s->old_names, STDIN_FILENO}, {out, STDOUT_FILENO}};
+	bool is_host = strcmp(s->ws->execution_mode, "host_compat") == 0;
+
+	return is_host ? start_old_copy(s, fds, ARRAY_SIZE(fds), err)
+		       : start_old_disk(s, fds, ARRAY_SIZE(fds), err);
 }
 
 static struct helper *start_diff(struct pyro *p, int old_side, int new_side, struct pyro_error *err)

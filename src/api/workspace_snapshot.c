@@ -20,15 +20,15 @@
 static int change_disk(struct pyro *p, const struct pyro_workspace *ws, const char *call,
 		       const char *name, struct pyro_error *err)
 {
-	AUTO_FREE char *disk = state_vm_file(p->state, ws->workspace_id, "disk.qcow2");
+	AUTO_FREE char *dir = state_vm_dir(p->state, ws->workspace_id);
 	AUTO_FREE char *tag = disk_tag(name);
 	struct remote *remote;
 	int result;
 
 	if (strcmp(ws->state, "started") != 0)
 		return strcmp(call, "snapshot") == 0
-			       ? disk_snapshot(ws->workspace_id, disk, tag, err)
-			       : disk_delete_snapshot(ws->workspace_id, disk, tag, err);
+			       ? disk_snapshot(ws->workspace_id, dir, tag, err)
+			       : disk_delete_snapshot(ws->workspace_id, dir, tag, err);
 	remote = remote_connect(p, ws->workspace_id, err);
 	if (!remote)
 		return -1;

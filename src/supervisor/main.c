@@ -315,7 +315,7 @@ static int can_renew(struct supervisor *s, bool *ret, struct pyro_error *err)
 static int replace_machine(struct supervisor *s, const char *tag, struct pyro_error *err)
 {
 	if (can_renew(s, &s->is_renewing, err) < 0 ||
-	    (!s->is_renewing && disk_revert(s->vm_id, text_of(s, "disk_path"), tag, err) < 0) ||
+	    (!s->is_renewing && disk_revert(s->vm_id, s->dir, tag, err) < 0) ||
 	    record_reset(s, err) < 0 || start_vm(s, err) < 0)
 		return -1;
 	/* No template was to be had, so the new disk has no baseline yet. */
@@ -347,8 +347,6 @@ static int do_task(struct supervisor *s, struct pyro_error *err)
 	AUTO_FREE char *tag = disk_tag(s->task.name);
 	const struct engine *engine = s->vm->engine;
 
-	if (!engine->snapshot)
-		return err_set(err, PYRO_E_REFUSED, "host_compat has no snapshots");
 	switch (s->task.kind) {
 	case TASK_SNAPSHOT:
 		return engine->snapshot(s->vm, tag, err);

@@ -3,21 +3,45 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/proc.h"
 #include "vm/jail.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DISK_MS 60000 /* milliseconds are enough; this is for a machine under great load */
+#define COPY_MS (20 * 60 * 1000)
 #define MEMORY_BYTES (64 << 20)
 
 char *disk_tag(const char *snapshot_name)
 {
 	return mem_printf("pyro.%s", snapshot_name);
 }
+
+char *disk_path(const char *dir)
+{
+	return mem_printf("%s/disk.qcow2", dir);
+}
+
+char *disk_copy_path(const char *dir, const char *tag)
+{
+	return mem_printf("%s/snapshots/%s", dir, tag);
+}
+
+/* What the agent of host_compat has for /workspace. */
+static char *host_tree(const char *dir)
+{
+	return mem_printf("%s/root/workspace", dir);
+}
+
+/*
+ * A guest's qcow2.
+ */
 
 static char *find_qemu_img(struct pyro_error *err)
 {
@@ -32,11 +56,12 @@ static char *find_qemu_img(struct pyro_error *err)
 }
 
 /* qemu-img snapshot ACTION TAG on the disk. */
-static int change(const char *vm_id, const char *disk_path, const char *action, const char *tag,
+static int change(const char *vm_id, const char *dir, const char *action, const char *tag,
 		  struct pyro_error *err)
 {
+	AUTO_FREE char *path = disk_path(dir);
 	AUTO_FREE char *program = find_qemu_img(err);
-	const struct jail_file file = {disk_path, "/vm/disk", true};
+	const struct jail_file file = {path, "/vm/disk", true};
 	const struct jail jail = {
 		.program = program,
 		.files = &file,
@@ -50,8 +75,8 @@ static int change(const char *vm_id, const char *disk_path, const char *action, 
 
 	if (!program || jail_command(&jail, &argv, err) < 0)
 		return -1;
-	if (jail.uid != (uid_t)-1 && chown(disk_path, jail.uid, jail.uid) < 0)
-		return err_sys(err, errno, "give '%s' to the jail", disk_path);
+	if (jail.uid != (uid_t)-1 && chown(path, jail.uid, jail.uid) < 0)
+		return err_sys(err, errno, "give '%s' to the jail", path);
 	argv_add(&argv, "snapshot", "-q", action, tag, "--image-opts",
 		 "driver=qcow2,file.driver=file,file.filename=/vm/disk", NULL);
 	return proc_check(&argv,
@@ -66,25 +91,91 @@ static int change(const char *vm_id, const char *disk_path, const char *action, 
 			  err);
 }
 
-int disk_revert(const char *vm_id, const char *disk_path, const char *tag, struct pyro_error *err)
+/*
+ * host_compat: trees.
+ */
+
+static bool is_on_host(const char *dir)
 {
-	return change(vm_id, disk_path, "-a", tag, err) < 0
-		       ? err_wrap(err, "bring the disk back to a snapshot")
-		       : 0;
+	AUTO_FREE char *root = host_tree(dir);
+
+	return file_exists(root);
 }
 
-int disk_snapshot(const char *vm_id, const char *disk_path, const char *tag, struct pyro_error *err)
+/* Copies a tree beside its place and then puts it there, in the place of what was. */
+static int copy_tree(const char *from, const char *to, struct pyro_error *err)
 {
-	(void)disk_delete_snapshot(vm_id, disk_path, tag, NULL);
-	return change(vm_id, disk_path, "-c", tag, err) < 0 ? err_wrap(err, "make a snapshot") : 0;
+	AUTO_FREE char *new = mem_printf("%s.new", to);
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+	AUTO_BUF struct buf errout = BUF_INIT(16 * 1024);
+
+	argv_add(&argv, "cp", "-a", "--reflink=auto", "--", from, new, NULL);
+	if (dir_remove(new, err) < 0 ||
+	    proc_check(&argv,
+		       &(struct proc_options){.deadline = deadline_in(COPY_MS), .errout = &errout},
+		       err) < 0 ||
+	    dir_remove(to, err) < 0)
+		return -1;
+	return rename(new, to) < 0 ? err_sys(err, errno, "rename '%s'", new) : 0;
 }
 
-int disk_delete_snapshot(const char *vm_id, const char *disk_path, const char *tag,
+static int copy_out(const char *dir, const char *tag, struct pyro_error *err)
+{
+	AUTO_FREE char *tree = host_tree(dir);
+	AUTO_FREE char *parent = mem_printf("%s/snapshots", dir);
+	AUTO_FREE char *copy = disk_copy_path(dir, tag);
+
+	return dir_make(parent, 0700, err) < 0 ? -1 : copy_tree(tree, copy, err);
+}
+
+static int copy_back(const char *dir, const char *tag, struct pyro_error *err)
+{
+	AUTO_FREE char *tree = host_tree(dir);
+	AUTO_FREE char *copy = disk_copy_path(dir, tag);
+
+	return copy_tree(copy, tree, err);
+}
+
+static int remove_copy(const char *dir, const char *tag, struct pyro_error *err)
+{
+	AUTO_FREE char *copy = disk_copy_path(dir, tag);
+
+	return dir_remove(copy, err);
+}
+
+/*
+ * Both.
+ */
+
+int disk_revert(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err)
+{
+	int result =
+		is_on_host(dir) ? copy_back(dir, tag, err) : change(vm_id, dir, "-a", tag, err);
+
+	return result < 0 ? err_wrap(err, "bring the disk back to a snapshot") : 0;
+}
+
+int disk_snapshot(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err)
+{
+	int result;
+
+	if (is_on_host(dir)) {
+		result = copy_out(dir, tag, err);
+	} else {
+		(void)disk_delete_snapshot(vm_id, dir, tag, NULL);
+		result = change(vm_id, dir, "-c", tag, err);
+	}
+	return result < 0 ? err_wrap(err, "make a snapshot") : 0;
+}
+
+int disk_delete_snapshot(const char *vm_id, const char *dir, const char *tag,
 			 struct pyro_error *err)
 {
 	struct pyro_error why;
+	int result =
+		is_on_host(dir) ? remove_copy(dir, tag, &why) : change(vm_id, dir, "-d", tag, &why);
 
-	if (change(vm_id, disk_path, "-d", tag, &why) == 0 || strstr(why.message, "not found"))
+	if (result == 0 || strstr(why.message, "not found"))
 		return 0;
 	if (err)
 		*err = why;

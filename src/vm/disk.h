@@ -1,9 +1,10 @@
 /*
- * disk: the snapshots inside a VM's qcow2 disk while no machine uses it, by qemu-img in a jail of
- * its own, because a QEMU that was taken over may have written the file.
+ * disk: the snapshots of a machine that no engine uses now, found in its directory.
  *
- * Each call is all or nothing: qcow2 orders its writes so that a kill leaves the old state or the
- * new one, and at worst some clusters that nobody refers to. Names are those of disk_tag().
+ * A guest's are inside its qcow2 disk and are changed by qemu-img, in a jail of its own because a
+ * QEMU that was taken over may have written the file. qcow2 orders its writes so that a kill leaves
+ * the old state or the new one, and at worst some clusters that nobody refers to. Those of
+ * host_compat are copies of the workspace's tree, put in place by renames.
  */
 #ifndef VM_DISK_H
 #define VM_DISK_H
@@ -15,14 +16,16 @@ struct pyro_error;
 
 /* The snapshot's name in the file: never one that qemu-img could take for an id. Owned. */
 char *disk_tag(const char *snapshot_name);
+/* A machine's disk, and for host_compat the copy that a snapshot is. Owned. */
+char *disk_path(const char *dir);
+char *disk_copy_path(const char *dir, const char *tag);
 
-/* The disk's content becomes what it was. */
-int disk_revert(const char *vm_id, const char *disk_path, const char *tag, struct pyro_error *err);
+/* The content becomes what it was. */
+int disk_revert(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err);
 /* One of that name is replaced. The file system in it must be flushed. */
-int disk_snapshot(const char *vm_id, const char *disk_path, const char *tag,
-		  struct pyro_error *err);
+int disk_snapshot(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err);
 /* Missing is fine. */
-int disk_delete_snapshot(const char *vm_id, const char *disk_path, const char *tag,
+int disk_delete_snapshot(const char *vm_id, const char *dir, const char *tag,
 			 struct pyro_error *err);
 
 #endif

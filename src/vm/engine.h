@@ -78,7 +78,7 @@ struct engine {
 	int (*stop)(struct vm *vm, struct pyro_error *err);
 	/*
 	 * Keeps the disk as it is now, flushed, under a name (disk.h: disk_tag), replacing one of
-	 * that name; the guest goes on. And removes one; missing is fine. NULL: there is no disk.
+	 * that name; the guest goes on. And removes one; missing is fine.
 	 */
 	int (*snapshot)(struct vm *vm, const char *tag, struct pyro_error *err);
 	int (*delete_snapshot)(struct vm *vm, const char *tag, struct pyro_error *err);

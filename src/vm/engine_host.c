@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "vm/disk.h"
 #include "vm/vm.h"
 
 #include <errno.h>
@@ -78,8 +79,20 @@ static int stop(struct vm *vm, struct pyro_error *err)
 	return loop_until(vm->loop, &vm->is_gone, deadline_in(EXIT_MS), "the agent to end", err);
 }
 
+static int snapshot(struct vm *vm, const char *tag, struct pyro_error *err)
+{
+	return disk_snapshot(vm->spec.vm_id, vm->spec.dir, tag, err);
+}
+
+static int delete_snapshot(struct vm *vm, const char *tag, struct pyro_error *err)
+{
+	return disk_delete_snapshot(vm->spec.vm_id, vm->spec.dir, tag, err);
+}
+
 const struct engine engine_host = {
 	.execution_mode = "host_compat",
 	.start = start,
 	.stop = stop,
+	.snapshot = snapshot,
+	.delete_snapshot = delete_snapshot,
 };
