@@ -1,0 +1,404 @@
+#include "tar/unpack.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "tar/tally.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define BLOCK (256 * 1024)
+
+/* What a directory gets when everything is in it. */
+struct dir {
+	char *path;
+	mode_t mode;
+	struct timespec mtime;
+};
+
+struct unpack {
+	struct archive *in;
+	bool is_ended; /* there was nothing more to read */
+	bool is_stopped;
+	int64_t bytes_max;
+	struct tally *tally;
+	mode_t umask;
+
+	int fd;           /* of the directory that the item is made in */
+	const char *item; /* the name of the item there */
+	const char *type; /* of the item; NULL: it has not come */
+	char *parent;     /* the directory of the last entry, and its descriptor */
+	int parent_fd;
+	struct dir *dirs;
+	size_t n_dirs;
+};
+
+static sigset_t waiting_mask; /* what was blocked when the program began */
+
+static void on_signal(int sig)
+{
+	(void)sig;
+}
+
+/* The signals are blocked but while input is waited for, so that none is missed. */
+static void catch_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	sigset_t mask;
+
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGTERM);
+	(void)sigaddset(&mask, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &mask, &waiting_mask);
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+}
+
+static la_ssize_t read_stream(struct archive *in, void *ctx, const void **ret_block)
+{
+	static char block[BLOCK];
+	struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+	struct unpack *u = ctx;
+	ssize_t n;
+
+	if (ppoll(&input, 1, NULL, &waiting_mask) < 0) {
+		u->is_stopped = errno == EINTR;
+		archive_set_error(in, errno, "wait for the stream");
+		return -1;
+	}
+	n = read(STDIN_FILENO, block, sizeof(block));
+	if (n < 0)
+		archive_set_error(in, errno, "the stream broke");
+	u->is_ended = n == 0;
+	*ret_block = block;
+	return n;
+}
+
+static int err_in(struct pyro_error *err, const struct unpack *u)
+{
+	const char *why = archive_error_string(u->in);
+
+	if (u->is_stopped)
+		return err_set(err, PYRO_E_CANCELLED, "the export was stopped");
+	return err_set(err, PYRO_E_PROTOCOL, "what the guest sends is damaged: %s",
+		       why ? why : "unknown");
+}
+
+/* "a/b" of what is in the archive as "./a//b/"; NULL with err for what no honest sender writes. */
+static char *clean_name(const char *name, struct pyro_error *err)
+{
+	AUTO_BUF struct buf clean = BUF_INIT(strlen(name) + 1);
+	AUTO_FREE char *copy = mem_strdup(name);
+	char *rest = copy, *part;
+	bool is_bad = *name == '/';
+
+	while ((part = strsep(&rest, "/"))) {
+		if (!*part || strcmp(part, ".") == 0)
+			continue;
+		is_bad |= strcmp(part, "..") == 0;
+		buf_printf(&clean, "%s%s", clean.len ? "/" : "", part);
+	}
+	if (!is_bad)
+		return mem_strdup(buf_text(&clean));
+	(void)err_set(err, PYRO_E_REFUSED, "entry '%s' would be outside of the export", name);
+	return NULL;
+}
+
+static int open_below(int dir_fd, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+}
+
+/* The descriptor of the directory at `path`, borrowed; mostly it is that of the last entry. */
+static int enter(struct unpack *u, const char *path, struct pyro_error *err)
+{
+	if (u->parent && strcmp(u->parent, path) == 0)
+		return u->parent_fd;
+	fd_close(&u->parent_fd);
+	free(u->parent);
+	u->parent = mem_strdup(path);
+	u->parent_fd = open_below(u->fd, path);
+	if (u->parent_fd >= 0)
+		return u->parent_fd;
+	free(TAKE_PTR(u->parent));
+	if (errno == ELOOP)
+		return err_set(err, PYRO_E_REFUSED, "an entry goes through symbolic link '%s'",
+			       path);
+	return err_sys(err, errno, "enter '%s'", path);
+}
+
+static void note_dir(struct unpack *u, const char *path, mode_t mode, struct timespec mtime)
+{
+	if ((u->n_dirs & (u->n_dirs - 1)) == 0)
+		u->dirs = mem_resize(u->dirs, u->n_dirs ? u->n_dirs * 2 : 1, sizeof(*u->dirs));
+	u->dirs[u->n_dirs++] = (struct dir){mem_strdup(path), mode, mtime};
+}
+
+static int err_create(struct pyro_error *err, const char *path)
+{
+	if (errno == EEXIST)
+		return err_set(err, PYRO_E_REFUSED, "entry '%s' comes twice", path);
+	return err_sys(err, errno, "create '%s'", path);
+}
+
+static int write_block(int fd, const char *block, size_t len, int64_t offset)
+{
+	while (len) {
+		ssize_t n = pwrite(fd, block, len, offset);
+
+		if (n < 0)
+			return -1;
+		block += n;
+		offset += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_content(struct unpack *u, int fd, const char *path, struct pyro_error *err)
+{
+	const char *block;
+	la_int64_t offset;
+	size_t len;
+	int r;
+
+	while ((r = archive_read_data_block(u->in, (const void **)&block, &len, &offset)) ==
+	       ARCHIVE_OK) {
+		u->tally->bytes += (int64_t)len;
+		if (u->tally->bytes > u->bytes_max)
+			return err_set(err, PYRO_E_LIMIT, "the export holds more than %lld MiB",
+				       (long long)(u->bytes_max >> 20));
+		if (write_block(fd, block, len, offset) < 0)
+			return err_sys(err, errno, "write '%s'", path);
+		tally_tell(u->tally);
+	}
+	return r == ARCHIVE_EOF ? 0 : err_in(err, u);
+}
+
+static int make_file(struct unpack *u, struct archive_entry *e, int dir_fd, const char *name,
+		     const char *path, struct pyro_error *err)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+					  {archive_entry_mtime(e), archive_entry_mtime_nsec(e)}};
+	AUTO_FD int fd =
+		openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_create(err, path);
+	if (write_content(u, fd, path, err) < 0)
+		return -1;
+	/* A sparse file may end with a hole. */
+	if ((archive_entry_sparse_count(e) && ftruncate(fd, archive_entry_size(e)) < 0) ||
+	    fchmod(fd, archive_entry_perm(e) & 0777 & ~u->umask) < 0 || futimens(fd, times) < 0)
+		return err_sys(err, errno, "finish '%s'", path);
+	return 0;
+}
+
+static int make_symlink(struct archive_entry *e, int dir_fd, const char *name, const char *path,
+			struct pyro_error *err)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+					  {archive_entry_mtime(e), archive_entry_mtime_nsec(e)}};
+	const char *target = archive_entry_symlink(e);
+
+	if (!target || !*target)
+		return err_set(err, PYRO_E_REFUSED, "link '%s' has no readable target", path);
+	if (symlinkat(target, dir_fd, name) < 0)
+		return err_create(err, path);
+	(void)utimensat(dir_fd, name, times, AT_SYMLINK_NOFOLLOW);
+	return 0;
+}
+
+static int make_dir(struct unpack *u, struct archive_entry *e, int dir_fd, const char *name,
+		    const char *path, struct pyro_error *err)
+{
+	if (mkdirat(dir_fd, name, 0700) < 0)
+		return err_create(err, path);
+	note_dir(u, path, archive_entry_perm(e) & 0777 & ~u->umask,
+		 (struct timespec){archive_entry_mtime(e), archive_entry_mtime_nsec(e)});
+	return 0;
+}
+
+static int make_entry(struct unpack *u, struct archive_entry *e, const char *path,
+		      struct pyro_error *err)
+{
+	AUTO_FREE char *parent = mem_strdup(path);
+	char *slash = strrchr(parent, '/');
+	const char *name = slash ? path + (slash - parent) + 1 : path;
+	int fd = u->fd;
+
+	if (slash) {
+		*slash = '\0';
+		fd = enter(u, parent, err);
+		if (fd < 0)
+			return -1;
+	}
+	if (archive_entry_hardlink(e))
+		return err_set(err, PYRO_E_REFUSED, "entry '%s' is a hard link", path);
+	switch (archive_entry_filetype(e)) {
+	case AE_IFREG:
+		return make_file(u, e, fd, name, path, err);
+	case AE_IFLNK:
+		return make_symlink(e, fd, name, path, err);
+	case AE_IFDIR:
+		return make_dir(u, e, fd, name, path, err);
+	default:
+		(void)err_set(err, PYRO_E_REFUSED, "entry '%s' is a device or a pipe", path);
+		return err_hint(err, "remove it in the workspace, then export again");
+	}
+}
+
+static const char *type_of(struct archive_entry *e)
+{
+	switch (archive_entry_filetype(e)) {
+	case AE_IFDIR:
+		return "directory";
+	case AE_IFLNK:
+		return "symlink";
+	default:
+		return "file";
+	}
+}
+
+/* The first entry is the item itself, whatever its name; all others are in it. */
+static int take_entry(struct unpack *u, struct archive_entry *e, struct pyro_error *err)
+{
+	const char *name = archive_entry_pathname(e);
+	AUTO_FREE char *clean = name ? clean_name(name, err) : NULL;
+	AUTO_FREE char *path = NULL;
+
+	if (!name)
+		return err_set(err, PYRO_E_REFUSED, "an entry has no readable name");
+	if (!clean)
+		return -1;
+	if (++u->tally->entries > UNPACK_ENTRIES_MAX)
+		return err_set(err, PYRO_E_LIMIT, "the export holds more than %d entries",
+			       UNPACK_ENTRIES_MAX);
+	tally_tell(u->tally);
+	if (!u->type) {
+		u->type = type_of(e);
+		return make_entry(u, e, u->item, err);
+	}
+	if (strcmp(u->type, "directory") != 0 || !*clean)
+		return err_set(err, PYRO_E_REFUSED, "entry '%s' is not in the export", name);
+	path = mem_printf("%s/%s", u->item, clean);
+	return make_entry(u, e, path, err);
+}
+
+static int take_all(struct unpack *u, struct pyro_error *err)
+{
+	struct archive_entry *e;
+	int r;
+
+	archive_read_support_format_tar(u->in);
+	if (archive_read_open(u->in, u, NULL, read_stream, NULL) < ARCHIVE_OK)
+		return err_in(err, u);
+	while ((r = archive_read_next_header(u->in, &e)) >= ARCHIVE_WARN && r != ARCHIVE_EOF)
+		if (take_entry(u, e, err) < 0)
+			return -1;
+	if (r != ARCHIVE_EOF)
+		return err_in(err, u);
+	/* A sender that died may have stopped between two entries: the end is two zero blocks. */
+	if (u->is_ended || !u->type)
+		return err_set(err, PYRO_E_PROTOCOL, "what the guest sends stops before its end");
+	return 0;
+}
+
+/* Directories last and the deepest first: their modes may forbid to enter them. */
+static int finish_dirs(struct unpack *u, struct pyro_error *err)
+{
+	for (size_t i = u->n_dirs; i-- > 1;) {
+		const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, u->dirs[i].mtime};
+		AUTO_FD int fd = open_below(u->fd, u->dirs[i].path);
+
+		if (fd < 0 || fchmod(fd, u->dirs[i].mode) < 0 || futimens(fd, times) < 0)
+			return err_sys(err, errno, "finish '%s'", u->dirs[i].path);
+	}
+	return 0;
+}
+
+/* A directory without write permission could not be moved: the item's own mode comes after. */
+static int move_into_place(struct unpack *u, const char *path, struct pyro_error *err)
+{
+	const struct dir *top = u->n_dirs ? &u->dirs[0] : NULL;
+	AUTO_FD int fd = top ? open_below(u->fd, u->item) : -1;
+
+	if (renameat2(u->fd, u->item, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
+		return err_sys(err, errno, "create '%s'", path);
+	if (top && (fchmod(fd, top->mode) < 0 ||
+		    futimens(fd, (const struct timespec[]){{.tv_nsec = UTIME_OMIT}, top->mtime})))
+		return err_sys(err, errno, "finish '%s'", path);
+	return 0;
+}
+
+/* Refuses early what the rename would refuse at the end. */
+static int check_place(const char *path, struct pyro_error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0) {
+		(void)err_set(err, PYRO_E_INVALID, "'%s' exists already", path);
+		return err_hint(err, "export to a path that does not exist yet");
+	}
+	return errno == ENOENT ? 0 : err_sys(err, errno, "look at '%s'", path);
+}
+
+static int unpack_in(struct unpack *u, const char *temporary, const char *path,
+		     struct pyro_error *err)
+{
+	int r;
+
+	u->fd = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (u->fd < 0)
+		return err_sys(err, errno, "open '%s'", temporary);
+	r = take_all(u, err) < 0 || finish_dirs(u, err) < 0 ? -1 : move_into_place(u, path, err);
+	fd_close(&u->parent_fd);
+	free(u->parent);
+	for (size_t i = 0; i < u->n_dirs; i++)
+		free(u->dirs[i].path);
+	free(u->dirs);
+	fd_close(&u->fd);
+	return r;
+}
+
+int unpack(const char *path, int64_t bytes_max, struct tally *ret, const char **ret_type,
+	   struct pyro_error *err)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	AUTO_FREE char *temporary =
+		mem_printf("%.*s.%.200s.pyro-XXXXXX", (int)(name - path), path, name);
+	struct unpack u = {.bytes_max = bytes_max, .tally = ret, .item = "item", .parent_fd = -1};
+	int r;
+
+	u.umask = umask(0077);
+	catch_signals();
+	if (check_place(path, err) < 0)
+		return -1;
+	if (!mkdtemp(temporary))
+		return errno == ENOENT ? err_set(err, PYRO_E_NOT_FOUND,
+						 "the directory for '%s' does not exist", path)
+				       : err_sys(err, errno, "create '%s'", path);
+	u.in = archive_read_new();
+	r = unpack_in(&u, temporary, path, err);
+	archive_read_free(u.in);
+	(void)dir_remove(temporary, NULL);
+	*ret_type = u.type;
+	return r;
+}
