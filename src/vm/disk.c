@@ -95,9 +95,10 @@ static int change(const char *vm_id, const char *dir, const char *action, const 
  * host_compat: trees.
  */
 
+/* Not by the tree: a kill in the middle of copy_tree() leaves the machine without one. */
 static bool is_on_host(const char *dir)
 {
-	AUTO_FREE char *root = host_tree(dir);
+	AUTO_FREE char *root = mem_printf("%s/root", dir);
 
 	return file_exists(root);
 }

@@ -156,6 +156,8 @@ int output_read(const char *dir, int64_t sequence, enum output_stream stream, ch
 	struct header header = {0};
 	struct capture c;
 
+	if (fd < 0 && errno == ENOENT)
+		return err_set(err, PYRO_E_NOT_FOUND, "there is no '%s'", path);
 	if (fd < 0)
 		return err_sys(err, errno, "open '%s'", path);
 	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||

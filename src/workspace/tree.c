@@ -111,18 +111,15 @@ static int malformed(struct pyro_error *err)
 
 static int parse_all(struct tree *t, size_t capacity, struct pyro_error *err)
 {
-	char *at = t->text.data, *end = at + t->text.len;
-
-	while (at < end) {
+	for (size_t at = 0; at < t->text.len; t->count++) {
 		struct tree_entry *e = &t->v[t->count];
-		const char *path = parse_numbers(at, e);
+		const char *path = parse_numbers(t->text.data + at, e);
 
 		if (!path || t->count == capacity || !is_path(path))
 			return malformed(err);
 		e->path = path;
 		e->target = path + strlen(path) + 1;
-		at += (size_t)(e->target - at) + strlen(e->target) + 1;
-		t->count++;
+		at = (size_t)(e->target - t->text.data) + strlen(e->target) + 1;
 	}
 	return 0;
 }
@@ -132,8 +129,11 @@ static int compare_entries(const void *a, const void *b)
 	return strcmp(((const struct tree_entry *)a)->path, ((const struct tree_entry *)b)->path);
 }
 
-/* Marks the directory that holds an entry, if it is in the tree: the start of a scan is not. */
-static void mark_parent(struct tree *t, const char *path)
+/*
+ * Marks the directory that holds an entry, if it is in the tree: the start of a scan is not. False
+ * if it is no directory.
+ */
+static bool mark_parent(struct tree *t, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	size_t len = slash ? (size_t)(slash - path) : 0, low = 0, high = t->count;
@@ -147,13 +147,14 @@ static void mark_parent(struct tree *t, const char *path)
 			order = -1;
 		if (order == 0) {
 			e->has_children = true;
-			return;
+			return e->type == 'd';
 		}
 		if (order < 0)
 			high = middle;
 		else
 			low = middle + 1;
 	}
+	return true;
 }
 
 int tree_finish(struct tree *t, struct pyro_error *err)
@@ -175,7 +176,8 @@ int tree_finish(struct tree *t, struct pyro_error *err)
 		if (strcmp(t->v[i - 1].path, t->v[i].path) == 0)
 			return malformed(err);
 	for (size_t i = 0; i < t->count; i++)
-		mark_parent(t, t->v[i].path);
+		if (!mark_parent(t, t->v[i].path))
+			return malformed(err);
 	return 0;
 }
 
@@ -258,7 +260,6 @@ static void add_change(struct tree_changes *c, const char *path, unsigned sides,
 {
 	if ((!sides && !is_special) || is_in_git(path))
 		return;
-	c->v = mem_resize(c->v, c->count + 1, sizeof(*c->v));
 	c->v[c->count++] = (struct tree_change){path, sides, is_special};
 }
 
@@ -276,7 +277,8 @@ void tree_compare(const struct tree *before, const struct tree *now, struct tree
 {
 	size_t i = 0, j = 0;
 
-	*ret = (struct tree_changes){0};
+	*ret = (struct tree_changes){
+		.v = mem_zalloc(before->count + now->count + 1, sizeof(*ret->v))};
 	while (i < before->count || j < now->count) {
 		int order = i == before->count ? 1
 			    : j == now->count  ? -1
