@@ -119,7 +119,7 @@ complete -c pyro -n '__pyro_at "workspace create"' -l label -x -d 'Labels, by ke
 complete -c pyro -n '__pyro_at "workspace create"' -l vcpu-count -x -d 'Virtual CPUs'
 complete -c pyro -n '__pyro_at "workspace create"' -l mem-mib -x -d 'Memory in MiB'
 complete -c pyro -n '__pyro_at "workspace create"' -l ttl-seconds -x -d 'Remove the workspace after this many seconds, whatever happens'
-complete -c pyro -n '__pyro_at "workspace create"' -l network-policy -x -d 'off: the guest has no network device'
+complete -c pyro -n '__pyro_at "workspace create"' -l network-policy -x -d 'Must be off: the guest has no network device'
 complete -c pyro -n '__pyro_at "workspace create"' -l allow-host-compat -d 'Run on the host, unisolated, if no guest can run here'
 complete -c pyro -n '__pyro_at "workspace create"' -l id-only -d 'Print the workspace_id and nothing else'
 complete -c pyro -n '__pyro_at "workspace create"' -l json -d 'Print one JSON object on stdout'

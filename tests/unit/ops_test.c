@@ -121,16 +121,16 @@ TEST("texts of records are without a full stop, and fields have unique names")
 	}
 }
 
-TEST("every operation has an example, and it begins with its command")
+TEST("every operation has an example, with its command in it")
 {
 	for (int i = 0; i < OP_COUNT; i++) {
 		const struct op_row *op = &ops_rows[i];
 
 		CHECK(op->examples[0].command != NULL);
 		for (const struct op_example *e = op->examples; op->cli && e->command; e++) {
-			AUTO_FREE char *start = mem_printf("pyro %s", op->cli);
+			AUTO_FREE char *command = mem_printf("pyro %s", op->cli);
 
-			CHECK(strncmp(e->command, start, strlen(start)) == 0);
+			CHECK(strstr(e->command, command) != NULL);
 			CHECK(!ends_with_stop(e->text));
 		}
 	}
