@@ -10,6 +10,7 @@
 #include "workspace/records.h"
 #include "workspace/state.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,11 @@ int life_lock(struct pyro *p, const char *id, struct pyro_error *err)
 	return fd < 0 && !file_exists(dir) ? gone(id, err) : fd; /* deleted just now */
 }
 
+static bool is_started(const struct pyro_vm *vm)
+{
+	return vm->state && strcmp(vm->state, "started") == 0;
+}
+
 int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *alive = NULL;
@@ -66,7 +72,7 @@ int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_er
 	if (records_get_vm(p->records, id, ret, err) < 0)
 		return -1;
 	alive = state_vm_file(p->state, id, "alive");
-	if (strcmp(ret->state, "started") != 0 || file_is_locked(alive))
+	if (!is_started(ret) || file_is_locked(alive))
 		return 0;
 	pyro_vm_done(ret);
 	if (records_fail_vm(p->records, id, "its supervisor was killed", err) < 0 ||
@@ -92,7 +98,7 @@ int life_start(struct pyro *p, const char *op, const char *id, struct pyro_error
 	struct pyro_vm vm = {0};
 	int result = life_get(p, id, &vm, err);
 
-	if (result == 0 && strcmp(vm.state, "started") != 0)
+	if (result == 0 && !is_started(&vm))
 		result = start_stopped(p, op, &vm, err);
 	pyro_vm_done(&vm);
 	return result;

@@ -121,10 +121,14 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
 		return -1;
 	handle_phase(p, op, "phase=start vm_id=%s", vm->vm_id);
 	m.remote = remote_spawn(p, vm->vm_id, alive_fd, err);
-	if (!m.remote || (is_owned && remote_call(m.remote, op, "own", json_object(),
-						  deadline_in(END_MS), NULL, err) < 0)) {
+	if (!m.remote) {
 		json_decref(spec);
-		machine_done(&m);
+		return -1;
+	}
+	if (is_owned &&
+	    remote_call(m.remote, op, "own", json_object(), deadline_in(END_MS), NULL, err) < 0) {
+		json_decref(spec);
+		machine_give_up(p, &m, is_owned);
 		return -1;
 	}
 	if (remote_call(m.remote, op, "start", spec, deadline_in(START_MS), &result, err) < 0) {

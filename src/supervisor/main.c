@@ -345,13 +345,15 @@ static int reset(struct supervisor *s, const char *tag, struct pyro_error *err)
 static int do_task(struct supervisor *s, struct pyro_error *err)
 {
 	AUTO_FREE char *tag = disk_tag(s->task.name);
-	const struct engine *engine = s->vm->engine;
+	struct vm *vm = s->vm;
 
+	if (!vm)
+		return err_set(err, PYRO_E_BAD_STATE, "'%s' is not running", s->vm_id);
 	switch (s->task.kind) {
 	case TASK_SNAPSHOT:
-		return engine->snapshot(s->vm, tag, err);
+		return vm->engine->snapshot(vm, tag, err);
 	case TASK_DELETE_SNAPSHOT:
-		return engine->delete_snapshot(s->vm, tag, err);
+		return vm->engine->delete_snapshot(vm, tag, err);
 	default:
 		return reset(s, tag, err);
 	}

@@ -27,7 +27,8 @@ static const char *const migrations[] = {
 	" accel TEXT,"
 	" is_ephemeral INTEGER NOT NULL"
 	") WITHOUT ROWID;"
-	"CREATE INDEX vm_expires_at ON vm (expires_at);"
+	"CREATE INDEX vm_expires_at ON vm (expires_at);",
+
 	"CREATE TABLE workspace ("
 	" workspace_id TEXT PRIMARY KEY REFERENCES vm (vm_id) ON DELETE CASCADE,"
 	" name TEXT UNIQUE,"
