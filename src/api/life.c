@@ -42,7 +42,7 @@ int life_make_dir(struct pyro *p, const char *id, struct pyro_error *err)
 
 static int gone(const char *id, struct pyro_error *err)
 {
-	bool is_workspace = strncmp(id, "ws-", 3) == 0;
+	bool is_workspace = state_is_workspace_id(id);
 
 	(void)err_set(err, PYRO_E_NOT_FOUND, "there is no %s '%s'",
 		      is_workspace ? "workspace" : "VM", id);

@@ -119,7 +119,8 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
 
 	if (!spec)
 		return -1;
-	handle_phase(p, op, "phase=start vm_id=%s", vm->vm_id);
+	handle_phase(p, op, "phase=start %s=%s",
+		     state_is_workspace_id(vm->vm_id) ? "workspace_id" : "vm_id", vm->vm_id);
 	m.remote = remote_spawn(p, vm->vm_id, alive_fd, err);
 	if (!m.remote) {
 		json_decref(spec);

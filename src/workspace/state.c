@@ -102,6 +102,11 @@ bool state_is_id(const char *text)
 	       strlen(dash + 1) == ID_DIGITS && strspn(dash + 1, "0123456789abcdef") == ID_DIGITS;
 }
 
+bool state_is_workspace_id(const char *id)
+{
+	return strncmp(id, STATE_WORKSPACE_PREFIX "-", strlen(STATE_WORKSPACE_PREFIX "-")) == 0;
+}
+
 /*
  * sun_path holds 107 bytes and home directories can be longer, so the socket is named through the
  * descriptor of its directory, which is returned and must stay open for the call.

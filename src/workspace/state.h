@@ -38,6 +38,9 @@ char *state_vm_file(const char *state, const char *vm_id, const char *name);
 char *state_new_id(const char *prefix);
 /* Whether text has the form that state_new_id gives: ids from outside become paths. */
 bool state_is_id(const char *text);
+/* Whether such an id is a workspace's, which began with STATE_WORKSPACE_PREFIX. */
+#define STATE_WORKSPACE_PREFIX "ws"
+bool state_is_workspace_id(const char *id);
 
 /* A unix socket at path, which may be longer than sun_path: -1 with err. */
 int state_listen(const char *path, struct pyro_error *err);
