@@ -1,0 +1,69 @@
+#include "disk/confine.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <linux/landlock.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define MEMORY_BYTES (1 << 30)
+#define CPU_SECONDS 600
+/* Everything that the first version of Landlock knows. */
+#define ALL_ACCESS ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+
+/* A kernel without Landlock leaves it at the limits. */
+static int forbid_files(int link_dir, struct pyro_error *err)
+{
+	const struct landlock_ruleset_attr all = {.handled_access_fs = ALL_ACCESS};
+	const struct landlock_path_beneath_attr rule = {.allowed_access =
+								LANDLOCK_ACCESS_FS_MAKE_REG,
+							.parent_fd = link_dir};
+	AUTO_FD int rules =
+		(int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all.handled_access_fs), 0);
+
+	if (rules < 0)
+		return 0;
+	if (link_dir >= 0 &&
+	    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+		return err_sys(err, errno, "allow the output");
+	if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+		return err_sys(err, errno, "forbid files");
+	return 0;
+}
+
+/* Sanitizers map terabytes, and open files to tell what they found. */
+static int set_limits(struct pyro_error *err)
+{
+	const struct {
+		int resource;
+		rlim_t value;
+	} limits[] = {
+#ifndef SANITIZED
+		{RLIMIT_AS, MEMORY_BYTES},
+		{RLIMIT_NOFILE, 0},
+#endif
+		{RLIMIT_CPU, CPU_SECONDS},
+		{RLIMIT_CORE, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const struct rlimit both = {limits[i].value, limits[i].value};
+
+		if (setrlimit((__rlimit_resource_t)limits[i].resource, &both) < 0)
+			return err_sys(err, errno, "limit this process");
+	}
+	return 0;
+}
+
+int confine(int link_dir, struct pyro_error *err)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, errno, "give up privileges");
+	if (forbid_files(link_dir, err) < 0)
+		return -1;
+	return set_limits(err);
+}
