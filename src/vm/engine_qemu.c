@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "vm/boot.h"
 #include "vm/jail.h"
+#include "vm/qmp.h"
 #include "vm/template.h"
 #include "vm/vm.h"
 
@@ -144,12 +145,23 @@ static struct vm *start(struct loop *loop, const struct vm_spec *spec, const str
 	return NULL;
 }
 
+/* A guest whose writes the host refused knows only that its disk has errors. */
+static int explain(const struct vm *vm, struct pyro_error *err)
+{
+	return qmp_disk_is_full(vm->qmp)
+		       ? err_set(err, PYRO_E_NO_SPACE,
+				 "the host has no space left for the guest's disk")
+		       : -1;
+}
+
 static int stop(struct vm *vm, struct pyro_error *err)
 {
 	struct pyro_error ignored;
 	int result = vm_call(vm, "quiesce", NULL,
 			     deadline_in(vm_patience_ms(vm->spec.accel, FLUSH_MS)), err);
 
+	if (result < 0)
+		(void)explain(vm, err);
 	/* Whatever the guest said, QEMU closes the disk in order. */
 	(void)qemu_quit(vm, &ignored);
 	return result < 0 ? err_wrap(err, "flush the guest's file system") : 0;
@@ -162,7 +174,7 @@ static int snapshot(struct vm *vm, const char *tag, struct pyro_error *err)
 
 	if (qemu_delete_snapshot(vm, tag, err) < 0 ||
 	    vm_call(vm, "freeze", NULL, deadline, err) < 0)
-		return -1;
+		return explain(vm, err);
 	result = qemu_snapshot(vm, tag, err);
 	/* A guest that does not thaw by our call does so by itself, or is of no use to its user. */
 	(void)vm_call(vm, "thaw", NULL, deadline, NULL);
