@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/landlock.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -14,6 +15,13 @@
 #define CPU_SECONDS 600
 /* Everything that the first version of Landlock knows. */
 #define ALL_ACCESS ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
+
+/* Sanitizers map terabytes, and open files to tell what they found. */
+#ifdef SANITIZED
+#define MAY_FORBID false
+#else
+#define MAY_FORBID true
+#endif
 
 /* A kernel without Landlock leaves it at the limits. */
 static int forbid_files(int link_dir, struct pyro_error *err)
@@ -35,25 +43,24 @@ static int forbid_files(int link_dir, struct pyro_error *err)
 	return 0;
 }
 
-/* Sanitizers map terabytes, and open files to tell what they found. */
 static int set_limits(struct pyro_error *err)
 {
 	const struct {
 		int resource;
 		rlim_t value;
+		bool is_wanted;
 	} limits[] = {
-#ifndef SANITIZED
-		{RLIMIT_AS, MEMORY_BYTES},
-		{RLIMIT_NOFILE, 0},
-#endif
-		{RLIMIT_CPU, CPU_SECONDS},
-		{RLIMIT_CORE, 0},
+		{RLIMIT_AS, MEMORY_BYTES, MAY_FORBID},
+		{RLIMIT_NOFILE, 0, MAY_FORBID},
+		{RLIMIT_CPU, CPU_SECONDS, true},
+		{RLIMIT_CORE, 0, true},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		const struct rlimit both = {limits[i].value, limits[i].value};
 
-		if (setrlimit((__rlimit_resource_t)limits[i].resource, &both) < 0)
+		if (limits[i].is_wanted &&
+		    setrlimit((__rlimit_resource_t)limits[i].resource, &both) < 0)
 			return err_sys(err, errno, "limit this process");
 	}
 	return 0;
@@ -63,7 +70,7 @@ int confine(int link_dir, struct pyro_error *err)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, errno, "give up privileges");
-	if (forbid_files(link_dir, err) < 0)
+	if (MAY_FORBID && forbid_files(link_dir, err) < 0)
 		return -1;
 	return set_limits(err);
 }
