@@ -7,7 +7,7 @@ _pyro_environments()
 _pyro()
 {
 	local -a words
-	local line=${COMP_LINE:0:COMP_POINT} cur path='' word offer='' environments=0
+	local line=${COMP_LINE:0:COMP_POINT} cur path='' word offer='' environments=0 files=0
 	read -ra words <<<"$line"
 	[[ $line == *[[:space:]] ]] && words+=('')
 	cur=${words[-1]}
@@ -56,13 +56,13 @@ _pyro()
 	'workspace diff') offer=' --json --help' ;;
 	'workspace export') offer=' --output --json --help' ;;
 	'workspace sync') offer='push  --help' ;;
-	'workspace sync push') offer=' --dest --json --help' ;;
+	'workspace sync push') offer=' --dest --json --help' files=1 ;;
 	'workspace file') offer='list read write  --help' ;;
 	'workspace file list') offer=' --recursive --json --help' ;;
 	'workspace file read') offer=' --max-bytes --content-only --json --help' ;;
-	'workspace file write') offer=' --text --json --help' ;;
+	'workspace file write') offer=' --text --text-file --json --help' ;;
 	'workspace patch') offer='apply  --help' ;;
-	'workspace patch apply') offer=' --patch --json --help' ;;
+	'workspace patch apply') offer=' --patch --patch-file --json --help' ;;
 	'workspace snapshot') offer='create list delete  --help' ;;
 	'workspace snapshot create') offer=' --json --help' ;;
 	'workspace snapshot list') offer=' --json --help' ;;
@@ -80,6 +80,15 @@ _pyro()
 	'help') offer=' --help' ;;
 	'version') offer=' --help' ;;
 	esac
+	case ${words[-2]} in
+	--seed-path|--output|--text-file|--patch-file)
+		files=1 ;;
+	esac
+	if ((files)) && [[ $cur != -* ]]; then
+		compopt -o default
+		COMPREPLY=()
+		return
+	fi
 	if [[ ${words[-2]} == --environment ]]; then
 		offer=$(_pyro_environments)
 	elif ((environments)) && [[ $cur != -* ]]; then

@@ -23,21 +23,37 @@ static void cell(struct buf *out, const char *text)
 		buf_printf(out, *text == '|' ? "\\%c" : "%c", *text);
 }
 
+static void md_row(struct buf *out, const char *form, const struct buf *text)
+{
+	buf_printf(out, "| `%s` | ", form);
+	cell(out, buf_text(text));
+	buf_puts(out, " |\n");
+}
+
 static void md_inputs(const struct command *command, struct buf *out)
 {
-	char label[OPS_LABEL_MAX];
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	size_t n = command_options(command->op, options);
 
 	buf_puts(out, "| argument or option | what it is |\n|---|---|\n");
 	for (const struct op_input *in = command->op->inputs; in->name; in++) {
-		bool is_option = !(in->flags & (POS | REST));
+		AUTO_FREE char *form =
+			mem_printf("%s%s", in->flags & REST ? "-- " : "", in->metavar);
+		AUTO_BUF struct buf text = BUF_INIT(1024);
 
-		ops_input_label(in, NAMING_CLI, label);
-		buf_printf(out, "| `%s%s%s%s` | ", in->flags & REST ? "-- " : "", label,
-			   is_option && in->metavar ? " " : "",
-			   is_option && in->metavar ? in->metavar : "");
-		cell(out, in->text);
-		help_bounds(in, out);
-		buf_puts(out, " |\n");
+		if (command_is_option(in))
+			continue;
+		help_argument(in, &text);
+		md_row(out, form, &text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		AUTO_FREE char *form =
+			mem_printf("%s%s%s", options[i].name, options[i].metavar ? " " : "",
+				   options[i].metavar ? options[i].metavar : "");
+		AUTO_BUF struct buf text = BUF_INIT(1024);
+
+		help_option(&options[i], &text);
+		md_row(out, form, &text);
 	}
 	if (command_has_json(command))
 		buf_puts(out, "| `--json` | Print one JSON object on stdout |\n");
@@ -47,10 +63,15 @@ static void md_inputs(const struct command *command, struct buf *out)
 static const char *kind_name(const struct rec_field *f)
 {
 	static const char *const names[] = {
-		[KIND_STR] = "string",   [KIND_BOOL] = "boolean",
-		[KIND_INT] = "integer",  [KIND_NUM] = "number",
-		[KIND_STRV] = "strings", [KIND_CMD] = "string or strings",
-		[KIND_REC] = "object",   [KIND_LIST] = "list of objects",
+		[KIND_STR] = "string",
+		[KIND_BOOL] = "boolean",
+		[KIND_INT] = "integer",
+		[KIND_NUM] = "number",
+		[KIND_STRV] = "strings",
+		[KIND_CMD] = "string or strings",
+		[KIND_MAP] = "object of strings",
+		[KIND_REC] = "object",
+		[KIND_LIST] = "list of objects",
 	};
 
 	return names[f->kind];
@@ -104,9 +125,10 @@ static void make_cli(struct buf *out)
 		 "<!-- " MADE_BY " -->\n# The command line\n\n"
 		 "Results go to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong "
 		 "usage, 125 pyro's own\nfailure, 128+n ended by signal n (141: nobody reads the "
-		 "output); `run` and `vm exec` end with the exit\ncode of their command. With "
-		 "`--json` stdout carries exactly one JSON object, also for an error\n"
-		 "([errors.md](errors.md)). `NO_COLOR` takes colours away.\n");
+		 "output); `run`, `vm exec` and `workspace exec`\n"
+		 "end with the exit code of their command. With `--json` stdout carries exactly "
+		 "one JSON object, also for\nan error ([errors.md](errors.md)). `NO_COLOR` takes "
+		 "colours away.\n");
 	for (size_t i = 0; i < commands_count; i++)
 		if (commands[i].words)
 			md_command(&commands[i], out);
@@ -153,23 +175,35 @@ static void roff(struct buf *out, const char *text)
 			buf_printf(out, *text == '-' ? "\\%c" : "%c", *text);
 }
 
-static void man_options(const struct op_row *op, struct buf *out)
+static void man_row(struct buf *out, const char *label, const char *metavar, const struct buf *text)
 {
-	char label[OPS_LABEL_MAX];
+	buf_puts(out, ".TP\n.B ");
+	roff(out, label);
+	if (metavar)
+		buf_printf(out, " \\fI%s\\fP", metavar);
+	buf_puts(out, "\n");
+	roff(out, buf_text(text));
+	buf_puts(out, "\n");
+}
+
+static void man_inputs(const struct op_row *op, struct buf *out)
+{
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	size_t n = command_options(op, options);
 
 	for (const struct op_input *in = op->inputs; in->name; in++) {
-		AUTO_BUF struct buf bounds = BUF_INIT(256);
+		AUTO_BUF struct buf text = BUF_INIT(1024);
 
-		ops_input_label(in, NAMING_CLI, label);
-		help_bounds(in, &bounds);
-		buf_puts(out, ".TP\n.B ");
-		roff(out, label);
-		if (!(in->flags & (POS | REST)) && in->metavar)
-			buf_printf(out, " \\fI%s\\fP", in->metavar);
-		buf_puts(out, "\n");
-		roff(out, in->text);
-		roff(out, buf_text(&bounds));
-		buf_puts(out, "\n");
+		if (command_is_option(in))
+			continue;
+		help_argument(in, &text);
+		man_row(out, in->metavar, NULL, &text);
+	}
+	for (size_t i = 0; i < n; i++) {
+		AUTO_BUF struct buf text = BUF_INIT(1024);
+
+		help_option(&options[i], &text);
+		man_row(out, options[i].name, options[i].metavar, &text);
 	}
 }
 
@@ -187,7 +221,7 @@ static void man_command(const struct command *command, struct buf *out)
 	buf_puts(out, "\n");
 	if (!command->op)
 		return;
-	man_options(command->op, out);
+	man_inputs(command->op, out);
 	buf_puts(out, ".PP\nExamples:\n.PP\n.nf\n.RS\n");
 	for (const struct op_example *e = command->op->examples; e->command; e++) {
 		roff(out, e->command);
@@ -215,7 +249,8 @@ static void make_man(struct buf *out)
 	buf_puts(out, ".SH EXIT STATUS\n"
 		      "0 done, 2 wrong usage, 125 pyro\\(aqs own failure, 128+n ended by signal n\n"
 		      "(141: nobody reads the output any more).\n"
-		      "\\fBrun\\fP and \\fBvm exec\\fP end with the exit code of their command.\n"
+		      "\\fBrun\\fP, \\fBvm exec\\fP and \\fBworkspace exec\\fP end with the exit "
+		      "code of their command.\n"
 		      ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nTakes colours away.\n"
 		      ".TP\n.B PYRO_ACCEL\nauto, kvm or tcg: the accelerator of guests.\n"
 		      ".TP\n.B PYRO_ENVIRONMENT_CACHE_DIR\nWhere environments are kept; default\n"

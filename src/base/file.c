@@ -21,12 +21,8 @@
 #define READ_CHUNK (64 * 1024)
 #define LOCK_POLL_MS 20
 
-int file_read(const char *path, struct buf *out, struct pyro_error *err)
+int file_read_fd(int fd, const char *path, struct buf *out, struct pyro_error *err)
 {
-	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return err_sys(err, errno, "open '%s'", path);
 	for (;;) {
 		size_t want = out->max - out->len < READ_CHUNK ? out->max - out->len : READ_CHUNK;
 		char extra;
@@ -43,6 +39,15 @@ int file_read(const char *path, struct buf *out, struct pyro_error *err)
 				       out->max);
 		buf_grew(out, (size_t)n);
 	}
+}
+
+int file_read(const char *path, struct buf *out, struct pyro_error *err)
+{
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_sys(err, errno, "open '%s'", path);
+	return file_read_fd(fd, path, out, err);
 }
 
 int file_write_all(int fd, const void *data, size_t len, struct pyro_error *err)

@@ -16,6 +16,8 @@ struct pyro_error;
 
 /* Reads all of a file of at most out->max bytes, appending to out. */
 int file_read(const char *path, struct buf *out, struct pyro_error *err);
+/* The same of what is open and waits for its bytes; errors call it `path`. */
+int file_read_fd(int fd, const char *path, struct buf *out, struct pyro_error *err);
 /* Replaces path as a whole: temporary file, fsync, rename, fsync of the directory. */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pyro_error *err);

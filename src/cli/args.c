@@ -2,10 +2,15 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 #include "cli/command.h"
 
 #include <string.h>
+#include <unistd.h>
+
+#define CONTENT_MAX (1024 * 1024) /* of a file whose content is an argument */
 
 bool args_has(char *const *argv, const char *option)
 {
@@ -32,18 +37,14 @@ void args_hint(const struct command *command, struct pyro_error *err)
 static int unknown_option(const struct command *command, const char *option, size_t len,
 			  struct pyro_error *err)
 {
-	char labels[64][OPS_LABEL_MAX];
-	const char *candidates[67] = {"--json", "--help"};
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	const char *candidates[COMMAND_OPTIONS_MAX + 3] = {"--json", "--help"};
 	AUTO_FREE char *name = mem_strndup(option, len);
+	size_t n = command_options(command->op, options);
 	const char *nearest;
-	size_t n = 0;
 
-	for (const struct op_input *in = command->op->inputs; in->name && n < 64; in++)
-		if (!(in->flags & (POS | REST))) {
-			command_option(in, labels[n]);
-			candidates[2 + n] = labels[n];
-			n++;
-		}
+	for (size_t i = 0; i < n; i++)
+		candidates[2 + i] = options[i].name;
 	(void)err_set(err, PYRO_E_USAGE, "pyro %s has no option '%s'", command->words, name);
 	nearest = parse_nearest(name, candidates);
 	if (nearest)
@@ -52,40 +53,116 @@ static int unknown_option(const struct command *command, const char *option, siz
 	return usage_hint(command, err);
 }
 
-static const struct op_input *find_option(const struct op_row *op, const char *option, size_t len)
+static bool find_option(const struct op_row *op, const char *name, size_t len,
+			struct command_option *ret)
 {
-	char label[OPS_LABEL_MAX];
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	size_t n = command_options(op, options);
 
-	for (const struct op_input *in = op->inputs; in->name; in++) {
-		if (in->flags & (POS | REST))
-			continue;
-		command_option(in, label);
-		if (strlen(label) == len && strncmp(label, option, len) == 0)
-			return in;
-	}
-	return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (strlen(options[i].name) == len && strncmp(options[i].name, name, len) == 0) {
+			*ret = options[i];
+			return true;
+		}
+	return false;
 }
 
-static int set_text(json_t *object, const struct op_input *in, const char *text,
+/* What an option collects when it is repeated. */
+static json_t *collection(json_t *object, const char *name, json_t *empty)
+{
+	json_t *there = json_object_get(object, name);
+
+	if (there) {
+		json_decref(empty);
+		return there;
+	}
+	json_object_set_new(object, name, empty);
+	return empty;
+}
+
+static int set_pair(json_t *object, const struct op_input *in, const char *label, const char *text,
 		    struct pyro_error *err)
 {
-	char label[OPS_LABEL_MAX];
-	json_t *value;
+	size_t len = strcspn(text, "=");
+	AUTO_FREE char *key = mem_strndup(text, len);
+
+	if (!len || !text[len])
+		return err_set(err, PYRO_E_USAGE, "%s: expected %s, got '%s'", label,
+			       ops_metavar(in), text);
+	json_object_set_new(collection(object, in->name, json_object()), key,
+			    json_string(text + len + 1));
+	return 0;
+}
+
+static int set_int(json_t *object, const struct op_input *in, const char *label, const char *text,
+		   struct pyro_error *err)
+{
 	int64_t n;
 
-	command_option(in, label);
-	if (in->kind == KIND_INT) {
-		if (!parse_int(text, INT64_MIN, INT64_MAX, &n))
-			return err_set(err, PYRO_E_USAGE, "%s: expected an integer, got '%s'",
-				       label, text);
-		value = json_integer(n);
-	} else {
-		value = json_string(text);
-		if (!value)
-			return err_set(err, PYRO_E_USAGE, "%s: not valid UTF-8", label);
-	}
-	json_object_set_new(object, in->name, value);
+	if (!parse_int(text, INT64_MIN, INT64_MAX, &n))
+		return err_set(err, PYRO_E_USAGE, "%s: expected an integer, got '%s'", label, text);
+	json_object_set_new(object, in->name, json_integer(n));
 	return 0;
+}
+
+static int set_text(json_t *object, const struct op_input *in, const char *label, const char *text,
+		    struct pyro_error *err)
+{
+	if (!utf8_is_valid(text, strlen(text)))
+		return err_set(err, PYRO_E_USAGE, "%s: not valid UTF-8", label);
+	if (in->kind == KIND_INT)
+		return set_int(object, in, label, text, err);
+	if (in->kind == KIND_MAP)
+		return set_pair(object, in, label, text, err);
+	if (in->kind == KIND_STRV)
+		json_array_append_new(collection(object, in->name, json_array()),
+				      json_string(text));
+	else
+		json_object_set_new(object, in->name, json_string(text));
+	return 0;
+}
+
+static int read_file(const char *path, struct buf *out, struct pyro_error *err)
+{
+	if (strcmp(path, "-") == 0)
+		return file_read_fd(STDIN_FILENO, "standard input", out, err);
+	return file_read(path, out, err);
+}
+
+static int given_twice(const struct op_input *in, struct pyro_error *err)
+{
+	char label[OPS_LABEL_MAX];
+
+	ops_input_label(in, NAMING_CLI, label);
+	return err_set(err, PYRO_E_USAGE, "%s and %s-file: give one of them, once", label, label);
+}
+
+/* The content of a file becomes the input. */
+static int set_content(json_t *object, const struct command_option *option, const char *path,
+		       struct pyro_error *err)
+{
+	AUTO_BUF struct buf content = BUF_INIT(CONTENT_MAX);
+
+	if (read_file(path, &content, err) < 0)
+		return err_wrap(err, "%s", option->name);
+	if (memchr(buf_text(&content), '\0', content.len) ||
+	    !utf8_is_valid(buf_text(&content), content.len)) {
+		(void)err_set(err, PYRO_E_INVALID, "%s: '%s' is not UTF-8 text", option->name,
+			      path);
+		return err_hint(err, "pyro workspace sync push imports files of any kind");
+	}
+	json_object_set_new(object, option->in->name, json_string(buf_text(&content)));
+	return 0;
+}
+
+static int set_option(json_t *object, const struct command_option *option, const char *value,
+		      struct pyro_error *err)
+{
+	if (option->in->flags & OR_FILE && json_object_get(object, option->in->name))
+		return given_twice(option->in, err);
+	if (option->is_content)
+		return set_content(object, option, value, err);
+	return set_text(object, option->in, option->name, value, err);
 }
 
 /* Returns how many words it took, or -1. */
@@ -95,22 +172,22 @@ static int parse_option(const struct command *command, char *const *argv, json_t
 	const char *word = argv[0];
 	size_t len = strcspn(word, "=");
 	const char *inlined = word[len] ? word + len + 1 : NULL;
-	const struct op_input *in = find_option(command->op, word, len);
+	struct command_option option;
 
 	if (strcmp(word, "--json") == 0) /* main() has seen it */
 		return 1;
-	if (!in)
+	if (!find_option(command->op, word, len, &option))
 		return unknown_option(command, word, len, err);
-	if (in->kind == KIND_BOOL) {
+	if (!option.metavar) {
 		if (inlined)
-			return err_set(err, PYRO_E_USAGE, "%.*s takes no value", (int)len, word);
-		json_object_set_new(object, in->name, json_true());
+			return err_set(err, PYRO_E_USAGE, "%s takes no value", option.name);
+		json_object_set_new(object, option.in->name, json_true());
 		return 1;
 	}
 	if (!inlined && !argv[1])
 		return err_set(err, PYRO_E_USAGE, "%s needs a value: %s %s", word, word,
-			       in->metavar);
-	if (set_text(object, in, inlined ? inlined : argv[1], err) < 0)
+			       option.metavar);
+	if (set_option(object, &option, inlined ? inlined : argv[1], err) < 0)
 		return -1;
 	return inlined ? 1 : 2;
 }
@@ -183,7 +260,7 @@ static int parse(const struct command *command, char *const *argv, json_t *objec
 		in = positional(command->op, n++);
 		if (!in)
 			return unexpected(command, argv, object, err);
-		if (set_text(object, in, *argv++, err) < 0)
+		if (set_text(object, in, in->metavar, *argv++, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -195,7 +272,7 @@ json_t *args_parse(const struct command *command, char *const *argv, struct pyro
 
 	if (parse(command, argv, object, err) == 0)
 		return object;
-	if (strcmp(err->hint, err_default_hint(PYRO_E_USAGE)) == 0)
+	if (!err->hint[0] || strcmp(err->hint, err_default_hint(PYRO_E_USAGE)) == 0)
 		args_hint(command, err);
 	json_decref(object);
 	return NULL;

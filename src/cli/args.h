@@ -2,7 +2,9 @@
  * Words of the command line become the arguments of an operation.
  *
  * Everything passes through JSON, so that types, bounds and required inputs are checked in one
- * place for all surfaces (values_decode). An option that is given twice counts the last time.
+ * place for all surfaces (values_decode). Of an option that is given twice the last counts; labels
+ * and other lists collect, and a text that may also come from a file (OR_FILE) is given once: the
+ * file, of up to 1 MiB, is read here.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -14,8 +16,9 @@ struct command;
 struct pyro_error;
 
 /*
- * The arguments as a new JSON object, or NULL with err (PYRO_E_USAGE, and a hint that names the
- * nearest option or the form). `argv` is what follows the command's words.
+ * The arguments as a new JSON object, or NULL with err: PYRO_E_USAGE, and a hint that names the
+ * nearest option or the form; or what keeps a file from being read. `argv` is what follows the
+ * command's words.
  */
 json_t *args_parse(const struct command *command, char *const *argv, struct pyro_error *err);
 

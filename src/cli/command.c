@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "cli/builtin.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* clang-format off */
@@ -77,9 +78,39 @@ bool command_is_group(const char *words)
 	return false;
 }
 
-void command_option(const struct op_input *in, char option[OPS_LABEL_MAX])
+bool command_is_option(const struct op_input *in)
 {
-	ops_input_label(in, NAMING_CLI, option);
+	return !(in->flags & (POS | REST));
+}
+
+static void add_option(const struct op_input *in, bool is_content, struct command_option *ret)
+{
+	char label[OPS_LABEL_MAX];
+
+	ops_input_label(in, NAMING_CLI, label);
+	*ret = (struct command_option){
+		.metavar = is_content ? "PATH" : ops_metavar(in),
+		.text = is_content ? "The same from a file of the host; - is standard input"
+				   : in->text,
+		.in = in,
+		.is_content = is_content,
+	};
+	(void)snprintf(ret->name, sizeof(ret->name), "%.80s%s", label, is_content ? "-file" : "");
+}
+
+size_t command_options(const struct op_row *op, struct command_option ret[COMMAND_OPTIONS_MAX])
+{
+	size_t n = 0;
+
+	for (const struct op_input *in = op->inputs; in->name && n + 2 <= COMMAND_OPTIONS_MAX;
+	     in++) {
+		if (!command_is_option(in))
+			continue;
+		add_option(in, /* is_content= */ false, &ret[n++]);
+		if (in->flags & OR_FILE)
+			add_option(in, /* is_content= */ true, &ret[n++]);
+	}
+	return n;
 }
 
 bool command_has_json(const struct command *command)
@@ -95,18 +126,40 @@ const struct op_input *command_rest(const struct op_row *op)
 	return NULL;
 }
 
+/* " --output PATH", " (--text TEXT | --text-file PATH)" */
+static void required_options(const struct op_row *op, struct buf *out)
+{
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	size_t n = command_options(op, options);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct command_option *o = &options[i];
+
+		if (!(o->in->flags & REQUIRED))
+			continue;
+		if (!(o->in->flags & OR_FILE))
+			buf_printf(out, " %s %s", o->name, o->metavar);
+		else
+			buf_printf(out, o->is_content ? " | %s %s)" : " (%s %s", o->name,
+				   o->metavar);
+	}
+}
+
 void command_usage(const struct command *command, struct buf *out)
 {
+	const struct op_row *op = command->op;
+
 	buf_printf(out, "pyro %s", command->words);
-	if (!command->op) {
+	if (!op) {
 		if (*command->synopsis)
 			buf_printf(out, " %s", command->synopsis);
 		return;
 	}
-	for (const struct op_input *in = command->op->inputs; in->name; in++)
+	for (const struct op_input *in = op->inputs; in->name; in++)
 		if (in->flags & POS)
 			buf_printf(out, in->flags & REQUIRED ? " %s" : " [%s]", in->metavar);
+	required_options(op, out);
 	buf_puts(out, " [OPTIONS]");
-	if (command_rest(command->op))
-		buf_printf(out, " -- %s", command_rest(command->op)->metavar);
+	if (command_rest(op))
+		buf_printf(out, " -- %s", command_rest(op)->metavar);
 }

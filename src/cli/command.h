@@ -32,13 +32,23 @@ bool command_is_group(const char *words);
 /* Whether `words` are the first words of a longer `whole`; "" is of everything. */
 bool command_starts_with(const char *whole, const char *words);
 
-/* The operation's option for an input: "--timeout-seconds". */
-void command_option(const struct op_input *in, char option[OPS_LABEL_MAX]);
+struct command_option {
+	char name[OPS_LABEL_MAX]; /* "--timeout-seconds" */
+	const char *metavar;      /* NULL: takes no value */
+	const char *text;
+	const struct op_input *in; /* NULL: no input, such as --help */
+	bool is_content;           /* an OR_FILE's second: a file whose content is the value */
+};
+#define COMMAND_OPTIONS_MAX 32
+/* The options that an operation's inputs have, in the order of the rows. Returns how many. */
+size_t command_options(const struct op_row *op, struct command_option ret[COMMAND_OPTIONS_MAX]);
+/* Whether an input is an option: "--name", not an argument in its place. */
+bool command_is_option(const struct op_input *in);
 /* Whether a command that is an operation has the option --json. */
 bool command_has_json(const struct command *command);
 /* The input that takes everything behind `--`, or NULL. */
 const struct op_input *command_rest(const struct op_row *op);
-/* Appends "pyro run ENVIRONMENT [OPTIONS] -- COMMAND". */
+/* Appends "pyro run ENVIRONMENT [OPTIONS] -- COMMAND", and options that must be given. */
 void command_usage(const struct command *command, struct buf *out);
 
 #endif

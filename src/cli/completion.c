@@ -1,7 +1,8 @@
 /*
  * All three scripts work in the same way: the words on the line so far are matched against the
  * known commands ("path" is the longest match), and the path decides what may follow: the next
- * words of longer commands, the options, and environment names where an ENVIRONMENT is expected.
+ * words of longer commands, the options, environment names where an ENVIRONMENT is expected, and
+ * file names where a file of the host is.
  * Behind `--` it is the command's own turn, so file names are offered.
  */
 #include "cli/completion.h"
@@ -81,27 +82,61 @@ static const char *summary_of(const char *path)
 	return "";
 }
 
-typedef void option_fn(struct buf *out, const char *option, const char *metavar, const char *text);
+/* Whether an argument in its place, not an option, is a file of the host. */
+static bool takes_file(const struct command *command)
+{
+	for (const struct op_input *in = command && command->op ? command->op->inputs : NULL;
+	     in && in->name; in++)
+		if (in->flags & POS && in->flags & HOST_PATH)
+			return true;
+	return false;
+}
+
+static bool option_takes_file(const struct command_option *option)
+{
+	return option->is_content || (option->in && option->in->flags & HOST_PATH);
+}
+
+typedef void option_fn(struct buf *out, const struct command_option *option);
 
 /* The options of a path; of pyro itself for "". */
 static void each_option(const char *path, option_fn *fn, struct buf *out)
 {
+	static const struct command_option version = {"--version", .text = "Print the version"};
+	static const struct command_option json = {"--json",
+						   .text = "Print one JSON object on stdout"};
+	static const struct command_option help = {"--help", .text = "Show help"};
 	const struct command *command = command_of(path);
-	char option[OPS_LABEL_MAX];
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	size_t n = command && command->op ? command_options(command->op, options) : 0;
 
 	if (!*path)
-		fn(out, "--version", NULL, "Print the version");
-	if (command && command->op) {
-		for (const struct op_input *in = command->op->inputs; in->name; in++) {
-			if (in->flags & (POS | REST))
-				continue;
-			command_option(in, option);
-			fn(out, option, in->metavar, in->text);
+		fn(out, &version);
+	for (size_t i = 0; i < n; i++)
+		fn(out, &options[i]);
+	if (command && command_has_json(command))
+		fn(out, &json);
+	fn(out, &help);
+}
+
+/* "--output|--seed-path", as the patterns of a shell's case: the options that take a file. */
+static void file_options(struct buf *out)
+{
+	AUTO_BUF struct buf names = BUF_INIT(4096);
+	struct command_option options[COMMAND_OPTIONS_MAX];
+
+	buf_puts(&names, "|");
+	for (size_t i = 0; i < OP_COUNT; i++) {
+		size_t n = command_options(&ops_rows[i], options);
+
+		for (size_t j = 0; j < n; j++) {
+			AUTO_FREE char *name = mem_printf("|%s|", options[j].name);
+
+			if (option_takes_file(&options[j]) && !strstr(buf_text(&names), name))
+				buf_puts(&names, name + 1);
 		}
-		if (command_has_json(command))
-			fn(out, "--json", NULL, "Print one JSON object on stdout");
 	}
-	fn(out, "--help", NULL, "Show help");
+	buf_append(out, buf_text(&names) + 1, names.len - 2);
 }
 
 static bool is_shells(const char *path)
@@ -109,10 +144,9 @@ static bool is_shells(const char *path)
 	return strcmp(path, "completion") == 0;
 }
 
-static void bash_option(struct buf *out, const char *option, const char *metavar, const char *text)
+static void bash_option(struct buf *out, const struct command_option *option)
 {
-	(void)metavar, (void)text;
-	buf_printf(out, " %s", option);
+	buf_printf(out, " %s", option->name);
 }
 
 static void bash_case(const struct paths *paths, const char *path, struct buf *out)
@@ -127,6 +161,8 @@ static void bash_case(const struct paths *paths, const char *path, struct buf *o
 	buf_puts(out, "'");
 	if (takes_environment(command_of(path), POS))
 		buf_puts(out, " environments=1");
+	if (takes_file(command_of(path)))
+		buf_puts(out, " files=1");
 	buf_puts(out, " ;;\n");
 }
 
@@ -144,7 +180,7 @@ static void bash(const struct paths *paths, struct buf *out)
 		      "_pyro()\n{\n"
 		      "\tlocal -a words\n"
 		      "\tlocal line=${COMP_LINE:0:COMP_POINT} cur path='' word offer='' "
-		      "environments=0\n"
+		      "environments=0 files=0\n"
 		      "\tread -ra words <<<\"$line\"\n"
 		      "\t[[ $line == *[[:space:]] ]] && words+=('')\n"
 		      "\tcur=${words[-1]}\n"
@@ -157,7 +193,11 @@ static void bash(const struct paths *paths, struct buf *out)
 		      "\tcase \"$path\" in\n");
 	for (size_t i = 0; i < paths->n; i++)
 		bash_case(paths, paths->v[i], out);
-	buf_puts(out, "\tesac\n"
+	buf_puts(out, "\tesac\n\tcase ${words[-2]} in\n\t");
+	file_options(out);
+	buf_puts(out, ")\n\t\tfiles=1 ;;\n\tesac\n"
+		      "\tif ((files)) && [[ $cur != -* ]]; then\n"
+		      "\t\tcompopt -o default\n\t\tCOMPREPLY=()\n\t\treturn\n\tfi\n"
 		      "\tif [[ ${words[-2]} == --environment ]]; then\n"
 		      "\t\toffer=$(_pyro_environments)\n"
 		      "\telif ((environments)) && [[ $cur != -* ]]; then\n"
@@ -179,12 +219,16 @@ static void quoted(struct buf *out, const char *text, const char *quote)
 			buf_append(out, text, 1);
 }
 
-static void zsh_option(struct buf *out, const char *option, const char *metavar, const char *text)
+static void zsh_word(struct buf *out, const char *word, const char *text)
 {
-	(void)metavar;
-	buf_printf(out, " '%s:", option);
+	buf_printf(out, " '%s:", word);
 	quoted(out, text, "'\\''");
 	buf_puts(out, "'");
+}
+
+static void zsh_option(struct buf *out, const struct command_option *option)
+{
+	zsh_word(out, option->name, option->text);
 }
 
 static void zsh_case(const struct paths *paths, const char *path, struct buf *out)
@@ -192,7 +236,7 @@ static void zsh_case(const struct paths *paths, const char *path, struct buf *ou
 	buf_printf(out, "\t('%s')\n\t\toffer=(", path);
 	for (size_t i = 0; i < paths->n; i++)
 		if (is_child(paths->v[i], path))
-			zsh_option(out, last_word(paths->v[i]), NULL, summary_of(paths->v[i]));
+			zsh_word(out, last_word(paths->v[i]), summary_of(paths->v[i]));
 	if (is_shells(path))
 		buf_puts(out, " bash zsh fish");
 	buf_puts(out, " )\n\t\toptions=(");
@@ -200,6 +244,8 @@ static void zsh_case(const struct paths *paths, const char *path, struct buf *ou
 	buf_puts(out, " )\n");
 	if (takes_environment(command_of(path), POS))
 		buf_puts(out, "\t\tenvironments=1\n");
+	if (takes_file(command_of(path)))
+		buf_puts(out, "\t\tfiles=1\n");
 	buf_puts(out, "\t\t;;\n");
 }
 
@@ -211,7 +257,7 @@ static void zsh(const struct paths *paths, struct buf *out)
 		      "\tnames=(${(f)\"$(pyro env list 2>/dev/null | sed -n '2,$s/ .*//p')\"})\n"
 		      "\tcompadd -a names\n}\n\n"
 		      "_pyro()\n{\n"
-		      "\tlocal word cmd='' environments=0\n\tlocal -a offer options\n"
+		      "\tlocal word cmd='' environments=0 files=0\n\tlocal -a offer options\n"
 		      "\tfor word in ${words[2,CURRENT-1]}; do\n"
 		      "\t\tif [[ $word == -- ]]; then\n\t\t\t_files\n\t\t\treturn\n\t\tfi\n"
 		      "\t\tcase \"${cmd:+$cmd }$word\" in\n\t\t(");
@@ -220,7 +266,11 @@ static void zsh(const struct paths *paths, struct buf *out)
 		      "\tcase $cmd in\n");
 	for (size_t i = 0; i < paths->n; i++)
 		zsh_case(paths, paths->v[i], out);
-	buf_puts(out, "\tesac\n"
+	buf_puts(out, "\tesac\n\tcase ${words[CURRENT-1]} in\n\t(");
+	file_options(out);
+	buf_puts(out, ")\n\t\tfiles=1 ;;\n\tesac\n"
+		      "\tif ((files)) && [[ ${words[CURRENT]} != -* ]]; then\n"
+		      "\t\t_files\n\t\treturn\n\tfi\n"
 		      "\tif [[ ${words[CURRENT-1]} == --environment ]]; then\n"
 		      "\t\t_pyro_environments\n\t\treturn\n\tfi\n"
 		      "\t((environments)) && [[ ${words[CURRENT]} != -* ]] && _pyro_environments\n"
@@ -230,10 +280,13 @@ static void zsh(const struct paths *paths, struct buf *out)
 		      "\tcompdef _pyro pyro\nfi\n");
 }
 
-static void fish_option(struct buf *out, const char *option, const char *metavar, const char *text)
+static void fish_option(struct buf *out, const struct command_option *option)
 {
-	buf_printf(out, " -l %s%s -d '", option + 2, metavar ? " -x" : "");
-	quoted(out, text, "\\'");
+	buf_printf(out, " -l %s%s -d '", option->name + 2,
+		   option_takes_file(option) ? " -r -F"
+		   : option->metavar         ? " -x"
+					     : "");
+	quoted(out, option->text, "\\'");
 	buf_puts(out, "'\n");
 }
 
@@ -267,6 +320,8 @@ static void fish_path(const struct paths *paths, const char *path, struct buf *o
 		buf_printf(out,
 			   "complete -c pyro -n '__pyro_at \"%s\"' -a '(__pyro_environments)'\n",
 			   path);
+	if (takes_file(command_of(path)))
+		buf_printf(out, "complete -c pyro -n '__pyro_at \"%s\"' -F\n", path);
 	if (takes_environment(command_of(path), 0))
 		buf_printf(out,
 			   "complete -c pyro -n '__pyro_at \"%s\"' -l environment -x "

@@ -5,12 +5,11 @@
 #include "base/parse.h"
 #include "cli/command.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define WIDTH 80
 #define OPTION_COLUMN 29
-#define COMMAND_COLUMN 20
+#define COMMAND_COLUMN 22
 
 /* Appends text broken at blanks; the first line begins at column `at`, others at `indent`. */
 static void wrap(struct buf *out, const char *text, size_t at, size_t indent)
@@ -52,30 +51,35 @@ static void row(struct buf *out, const char *left, size_t column, const char *te
 	wrap(out, text, column, column);
 }
 
-void help_bounds(const struct op_input *in, struct buf *out)
+/* Collects what stands in the brackets behind a text. */
+static void remark(struct buf *remarks, const char *text)
 {
-	if (in->kind == KIND_INT)
-		buf_printf(out, " (%lld to %lld", (long long)in->min, (long long)in->max);
-	if (in->def)
-		buf_printf(out, "%sdefault %s", in->kind == KIND_INT ? ", " : " (", in->def);
-	if (in->kind == KIND_INT || in->def)
-		buf_puts(out, ")");
+	buf_printf(remarks, "%s%s", remarks->len ? ", " : " (", text);
 }
 
-static void input_row(struct buf *out, const struct op_input *in, size_t column)
+void help_argument(const struct op_input *in, struct buf *out)
 {
-	AUTO_BUF struct buf text = BUF_INIT(1024);
-	char label[OPS_LABEL_MAX * 2];
+	AUTO_BUF struct buf remarks = BUF_INIT(512);
+	AUTO_FREE char *bounds = mem_printf("%lld to %lld", (long long)in->min, (long long)in->max);
+	AUTO_FREE char *def = mem_printf("default %s", in->def ? in->def : "");
 
-	ops_input_label(in, NAMING_CLI, label);
-	if (!(in->flags & (POS | REST)) && in->metavar) {
-		size_t len = strlen(label);
+	if (command_is_option(in) && in->flags & REQUIRED)
+		remark(&remarks, in->flags & OR_FILE ? "this or the next is required" : "required");
+	if (in->kind == KIND_INT)
+		remark(&remarks, bounds);
+	if (in->def)
+		remark(&remarks, def);
+	if (in->kind == KIND_STRV || in->kind == KIND_MAP)
+		remark(&remarks, "may be repeated");
+	buf_printf(out, "%s%s%s", in->text, buf_text(&remarks), remarks.len ? ")" : "");
+}
 
-		(void)snprintf(label + len, sizeof(label) - len, " %s", in->metavar);
-	}
-	buf_puts(&text, in->text);
-	help_bounds(in, &text);
-	row(out, label, column, buf_text(&text));
+void help_option(const struct command_option *option, struct buf *out)
+{
+	if (option->is_content)
+		buf_puts(out, option->text);
+	else
+		help_argument(option->in, out);
 }
 
 static void arguments(struct buf *out, const struct op_row *op)
@@ -83,12 +87,15 @@ static void arguments(struct buf *out, const struct op_row *op)
 	bool is_first = true;
 
 	for (const struct op_input *in = op->inputs; in->name; in++) {
-		if (!(in->flags & (POS | REST)))
+		AUTO_BUF struct buf text = BUF_INIT(1024);
+
+		if (command_is_option(in))
 			continue;
 		if (is_first)
 			buf_puts(out, "Arguments:\n");
 		is_first = false;
-		input_row(out, in, OPTION_COLUMN);
+		help_argument(in, &text);
+		row(out, in->metavar, OPTION_COLUMN, buf_text(&text));
 	}
 	if (!is_first)
 		buf_puts(out, "\n");
@@ -96,10 +103,18 @@ static void arguments(struct buf *out, const struct op_row *op)
 
 static void options(struct buf *out, const struct command *command)
 {
+	struct command_option all[COMMAND_OPTIONS_MAX];
+	size_t n = command_options(command->op, all);
+
 	buf_puts(out, "Options:\n");
-	for (const struct op_input *in = command->op->inputs; in->name; in++)
-		if (!(in->flags & (POS | REST)))
-			input_row(out, in, OPTION_COLUMN);
+	for (size_t i = 0; i < n; i++) {
+		AUTO_BUF struct buf text = BUF_INIT(1024);
+		AUTO_FREE char *form = mem_printf("%s%s%s", all[i].name, all[i].metavar ? " " : "",
+						  all[i].metavar ? all[i].metavar : "");
+
+		help_option(&all[i], &text);
+		row(out, form, OPTION_COLUMN, buf_text(&text));
+	}
 	if (command_has_json(command))
 		row(out, "--json", OPTION_COLUMN, "Print one JSON object on stdout");
 	row(out, "-h, --help", OPTION_COLUMN, "Show this help");
@@ -146,11 +161,18 @@ static const char *group_text(const char *words)
 	return "";
 }
 
-static void list_commands(struct buf *out, const char *words)
+/* Whether `whole` is `words` and one word more. */
+static bool is_next_word(const char *whole, const char *words)
+{
+	return command_starts_with(whole, words) && !strchr(whole + strlen(words) + 1, ' ');
+}
+
+/* The commands right below `words`, without their first `skip` characters. */
+static void list_commands(struct buf *out, const char *words, size_t skip)
 {
 	for (size_t i = 0; i < commands_count; i++)
-		if (commands[i].words && command_starts_with(commands[i].words, words))
-			row(out, commands[i].words, COMMAND_COLUMN, commands[i].summary);
+		if (commands[i].words && is_next_word(commands[i].words, words))
+			row(out, commands[i].words + skip, COMMAND_COLUMN, commands[i].summary);
 }
 
 /* Commands of one word, by whether they are operations. */
@@ -172,8 +194,12 @@ static void help_top(struct buf *out)
 		      "Commands:\n");
 	list_plain(out, true);
 	for (const struct op_group *g = ops_groups; g->words; g++) {
+		if (strchr(g->words, ' ')) {
+			row(out, g->words, COMMAND_COLUMN, g->text);
+			continue;
+		}
 		buf_printf(out, "\n%s:\n", g->text);
-		list_commands(out, g->words);
+		list_commands(out, g->words, 0);
 	}
 	buf_puts(out, "\nOther commands:\n");
 	list_plain(out, false);
@@ -182,19 +208,28 @@ static void help_top(struct buf *out)
 	row(out, "-h, --help", COMMAND_COLUMN, "Show help; after a command: the command's");
 	buf_puts(out, "\n"
 		      "Exit codes: 0 done, 2 wrong usage, 125 pyro's own failure, 128+n ended by\n"
-		      "signal n; run and vm exec end with the exit code of their command.\n");
+		      "signal n; run, vm exec and workspace exec end with the exit code of their\n"
+		      "command.\n");
 }
 
 void help_group(const char *words, struct buf *out)
 {
+	size_t skip = strlen(words) + 1;
+
 	if (!*words) {
 		help_top(out);
 		return;
 	}
 	if (*group_text(words))
 		buf_printf(out, "%s\n\n", group_text(words));
-	buf_printf(out, "Usage: pyro %s COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n", words);
-	list_commands(out, words);
+	buf_printf(out, "Usage: pyro %s COMMAND [ARGUMENTS] [OPTIONS]\n", words);
+	buf_puts(out, "\nCommands:\n");
+	list_commands(out, words, skip);
+	for (const struct op_group *g = ops_groups; g->words; g++)
+		if (command_starts_with(g->words, words)) {
+			buf_printf(out, "\n%s:\n", g->text);
+			list_commands(out, g->words, skip);
+		}
 	buf_printf(out, "\nMore about one: pyro %s COMMAND --help\n", words);
 }
 

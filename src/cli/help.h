@@ -7,6 +7,7 @@
 
 struct buf;
 struct command;
+struct command_option;
 struct op_input;
 struct pyro_error;
 
@@ -21,7 +22,9 @@ void help_group(const char *words, struct buf *out);
  */
 int help_find(char *const *argv, struct buf *out, struct pyro_error *err);
 
-/* Appends " (1 to 86400, default 30)": what the text of an input ends with. */
-void help_bounds(const struct op_input *in, struct buf *out);
+/* Appends what an input is: "Virtual CPUs (1 to 16, default 1)". */
+void help_argument(const struct op_input *in, struct buf *out);
+/* The same of an operation's option: "Labels, by key (may be repeated)". */
+void help_option(const struct command_option *option, struct buf *out);
 
 #endif

@@ -53,18 +53,25 @@ static void pass_input(struct pyro *p, const struct op_row *op)
 		pyro_set_input(p, STDIN_FILENO);
 }
 
+/* Of a command that ran: its own. */
+static int code_of(const struct op_row *op, const void *record)
+{
+	if (op->ret == &ops_records[REC_run])
+		return (int)((const struct pyro_run *)record)->exit_code;
+	if (op->ret == &ops_records[REC_workspace_exec])
+		return (int)((const struct pyro_workspace_exec *)record)->exit_code;
+	return 0;
+}
+
 static int print(const struct op_row *op, const void *record, bool as_json)
 {
 	AUTO_BUF struct buf out = BUF_INIT(PRINT_MAX);
-	int code = 0;
 
-	if (op->ret == &ops_records[REC_run])
-		code = (int)((const struct pyro_run *)record)->exit_code;
 	if (as_json)
 		print_json(op->ret, record, &out);
 	else
 		print_result(op, record, show_has_colour(STDOUT_FILENO), &out);
-	return exit_text(&out, code);
+	return exit_text(&out, code_of(op, record));
 }
 
 static int fail(const struct show *show, const struct pyro_error *err, bool as_json)

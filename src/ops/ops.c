@@ -113,26 +113,39 @@ const struct op_input *ops_input(const struct op_row *op, const char *name)
 	return NULL;
 }
 
-void ops_input_label(const struct op_input *in, enum ops_naming naming, char label[OPS_LABEL_MAX])
+/* "--label KEY=VALUE": the option is not called as the input. */
+static bool has_own_name(const struct op_input *in)
 {
-	if (naming == NAMING_CLI && in->flags & (POS | REST)) {
+	return in->metavar && strncmp(in->metavar, "--", 2) == 0;
+}
+
+const char *ops_metavar(const struct op_input *in)
+{
+	return has_own_name(in) ? strchr(in->metavar, ' ') + 1 : in->metavar;
+}
+
+static void option_label(const struct op_input *in, char label[OPS_LABEL_MAX])
+{
+	if (in->flags & (POS | REST)) {
 		(void)snprintf(label, OPS_LABEL_MAX, "%s", in->metavar);
-		return;
-	}
-	if (naming == NAMING_CLI && in->metavar && strncmp(in->metavar, "--", 2) == 0) {
+	} else if (has_own_name(in)) {
 		(void)snprintf(label, OPS_LABEL_MAX, "%.*s", (int)strcspn(in->metavar, " "),
 			       in->metavar);
-		return;
-	}
-	(void)snprintf(label, OPS_LABEL_MAX, "%s%s",
-		       naming == NAMING_JSON  ? "arguments."
-		       : naming == NAMING_CLI ? "--"
-					      : "",
-		       in->name);
-	if (naming == NAMING_CLI)
+	} else {
+		(void)snprintf(label, OPS_LABEL_MAX, "--%s", in->name);
 		for (char *c = label; *c; c++)
 			if (*c == '_')
 				*c = '-';
+	}
+}
+
+void ops_input_label(const struct op_input *in, enum ops_naming naming, char label[OPS_LABEL_MAX])
+{
+	if (naming == NAMING_CLI)
+		option_label(in, label);
+	else
+		(void)snprintf(label, OPS_LABEL_MAX, "%s%s",
+			       naming == NAMING_JSON ? "arguments." : "", in->name);
 }
 
 /* An integer, or a pointer of whatever type, that is zero. */

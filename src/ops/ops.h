@@ -153,6 +153,8 @@ enum ops_naming {
 };
 #define OPS_LABEL_MAX 96
 void ops_input_label(const struct op_input *in, enum ops_naming naming, char label[OPS_LABEL_MAX]);
+/* What stands for its value on the command line: KEY=VALUE; NULL for a BOOL. */
+const char *ops_metavar(const struct op_input *in);
 
 /*
  * Copies `given` to `ret` (both the op's args structure) with every zero field replaced by its

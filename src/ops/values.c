@@ -153,6 +153,17 @@ static int decode_map(const json_t *value, const char *label, void *field, struc
 	return 0;
 }
 
+static int missing(const struct op_input *in, enum ops_naming naming, const char *label,
+		   struct pyro_error *err)
+{
+	/* A tool's caller says what it wants; a person may leave it to us. */
+	if (!(in->flags & (naming == NAMING_JSON ? REQUIRED | ASSUMED : REQUIRED)))
+		return 0;
+	if (naming == NAMING_CLI && in->flags & OR_FILE)
+		return err_set(err, PYRO_E_INVALID, "%s or %s-file is missing", label, label);
+	return err_set(err, PYRO_E_INVALID, "%s is missing", label);
+}
+
 static int decode_input(const struct op_input *in, const json_t *value, enum ops_naming naming,
 			void *field, struct pyro_error *err)
 {
@@ -160,8 +171,7 @@ static int decode_input(const struct op_input *in, const json_t *value, enum ops
 
 	ops_input_label(in, naming, label);
 	if (!value || json_is_null(value))
-		return in->flags & REQUIRED ? err_set(err, PYRO_E_INVALID, "%s is missing", label)
-					    : 0;
+		return missing(in, naming, label, err);
 	switch (in->kind) {
 	case KIND_STR:
 		return decode_str(value, label, field, err);
@@ -180,14 +190,22 @@ static int decode_input(const struct op_input *in, const json_t *value, enum ops
 	}
 }
 
-static int unknown_key(const struct op_row *op, const char *key, struct pyro_error *err)
+/* Whether callers of this kind can give it at all. */
+static bool is_offered(const struct op_input *in, enum ops_naming naming)
+{
+	return naming != NAMING_JSON || !(in->flags & CLI_ONLY);
+}
+
+static int unknown_key(const struct op_row *op, const char *key, enum ops_naming naming,
+		       struct pyro_error *err)
 {
 	const char *names[64] = {NULL};
 	const char *nearest;
 	size_t n = 0;
 
 	for (const struct op_input *in = op->inputs; in->name && n + 1 < ARRAY_SIZE(names); in++)
-		names[n++] = in->name;
+		if (is_offered(in, naming))
+			names[n++] = in->name;
 	nearest = parse_nearest(key, names);
 	(void)err_set(err, PYRO_E_INVALID, "arguments.%s: there is no such argument", key);
 	if (nearest)
@@ -205,8 +223,13 @@ int values_decode(const struct op_row *op, const json_t *object, enum ops_naming
 
 	if (!json_is_object(object))
 		return err_set(err, PYRO_E_INVALID, "arguments: expected an object");
-	json_object_foreach(iterable, key,
-			    value) if (!ops_input(op, key)) return unknown_key(op, key, err);
+	json_object_foreach(iterable, key, value)
+	{
+		const struct op_input *in = ops_input(op, key);
+
+		if (!in || !is_offered(in, naming))
+			return unknown_key(op, key, naming, err);
+	}
 	for (const struct op_input *in = op->inputs; in->name; in++)
 		if (decode_input(in, json_object_get(object, in->name), naming,
 				 (char *)args + in->offset, err) < 0)

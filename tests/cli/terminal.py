@@ -161,6 +161,12 @@ def test_bash(env):
     assert "debian:12" in bash_completes(env, "pyro run ")
     assert bash_completes(env, "pyro run debian:12 -- --t") == []
     assert bash_completes(env, "pyro doctor --environment deb") == ["debian:12", "debian:12-base"]
+    assert bash_completes(env, "pyro workspace file wr") == ["write"]
+    # Files are what bash offers where the script offers nothing.
+    assert bash_completes(env, "pyro workspace create --seed-path ") == []
+    assert bash_completes(env, "pyro workspace patch apply w --patch-file ") == []
+    assert bash_completes(env, "pyro workspace sync push w ") == []
+    assert bash_completes(env, "pyro workspace sync push w --d") == ["--dest"]
 
 
 def has(program):
@@ -179,6 +185,9 @@ def test_fish(env):
     assert completes("pyro env pu") == ["pull"]
     assert completes("pyro run debian:12 --time") == ["--timeout-seconds"]
     assert completes("pyro env pull deb") == ["debian:12", "debian:12-base"]
+    assert completes(f"pyro workspace export w p --output {env['HOME']}/pyr") == [
+        f"{env['HOME']}/pyro"]
+    assert completes(f"pyro workspace sync push w {env['HOME']}/pyr") == [f"{env['HOME']}/pyro"]
 
 
 def test_zsh(env):

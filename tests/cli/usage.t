@@ -163,11 +163,11 @@ Environments, the systems that guests run
 Usage: pyro env COMMAND [ARGUMENTS] [OPTIONS]
 <empty>
 Commands:
-  env list          List the environments of the catalog
-  env pull          Install an environment on this machine
-  env inspect       Show one environment in full
-  env prune         Remove installs that are stale, broken or no longer in the
-                    catalog
+  list                List the environments of the catalog
+  pull                Install an environment on this machine
+  inspect             Show one environment in full
+  prune               Remove installs that are stale, broken or no longer in the
+                      catalog
 <empty>
 More about one: pyro env COMMAND --help
 

@@ -39,14 +39,19 @@ static const struct command *command_named(const char *name)
 	test_fail(__FILE__, __LINE__, "there is no command '%s'", name);
 }
 
-static char *parsed(char **argv)
+static char *parsed_for(const char *command, char **argv)
 {
 	struct pyro_error err;
-	json_t *object = args_parse(command_named("run"), argv, &err);
+	json_t *object = args_parse(command_named(command), argv, &err);
 	char *text = object ? json_dumps(object, JSON_COMPACT) : mem_strdup(err.message);
 
 	json_decref(object);
 	return keep(text);
+}
+
+static char *parsed(char **argv)
+{
+	return parsed_for("run", argv);
 }
 
 TEST("the command with the most words in common is meant")
@@ -86,6 +91,65 @@ TEST("the last of an option counts")
 	CHECK_STR(parsed(words("--mem-mib|256|--mem-mib=512")), "{\"mem_mib\":512}");
 }
 
+TEST("labels collect, and of one key the last value counts; a value may hold =")
+{
+	CHECK_STR(parsed_for("workspace create", words("--label|a=1|--label=b=x=y|--label|a=2")),
+		  "{\"labels\":{\"a\":\"2\",\"b\":\"x=y\"}}");
+	CHECK_STR(parsed_for("workspace create", words("--label|a=")), "{\"labels\":{\"a\":\"\"}}");
+}
+
+TEST("a list collects its texts in their order")
+{
+	CHECK_STR(parsed_for("workspace update", words("w|--clear-label|b|--clear-label=a")),
+		  "{\"workspace_id\":\"w\",\"clear_labels\":[\"b\",\"a\"]}");
+}
+
+TEST("a label that is no pair is shown the form")
+{
+	CHECK_STR(parsed_for("workspace create", words("--label|a")),
+		  "--label: expected KEY=VALUE, got 'a'");
+	CHECK_STR(parsed_for("workspace create", words("--label|=a")),
+		  "--label: expected KEY=VALUE, got '=a'");
+	CHECK_STR(parsed_for("workspace create", words("--label")),
+		  "--label needs a value: --label KEY=VALUE");
+	CHECK_STR(parsed_for("workspace create", words("--label|a=\xff")),
+		  "--label: not valid UTF-8");
+}
+
+TEST("an option with a name of its own is only known by that")
+{
+	CHECK_STR(parsed_for("workspace export", words("w|p|--output|x")),
+		  "{\"workspace_id\":\"w\",\"path\":\"p\",\"output_path\":\"x\"}");
+	CHECK_STR(parsed_for("workspace export", words("--output-path|x")),
+		  "pyro workspace export has no option '--output-path'");
+}
+
+TEST("a text is given once, by itself or as a file")
+{
+	const char *once = "--text and --text-file: give one of them, once";
+
+	CHECK_STR(parsed_for("workspace file write", words("w|p|--text|")),
+		  "{\"workspace_id\":\"w\",\"path\":\"p\",\"text\":\"\"}");
+	CHECK_STR(parsed_for("workspace file write", words("--text|a|--text-file|/dev/null")),
+		  once);
+	CHECK_STR(parsed_for("workspace file write", words("--text-file|/dev/null|--text|a")),
+		  once);
+	CHECK_STR(parsed_for("workspace file write", words("--text|a|--text|b")), once);
+}
+
+TEST("the usage of a command shows what must be given")
+{
+	AUTO_BUF struct buf out = BUF_INIT(1024);
+
+	command_usage(command_named("workspace export"), &out);
+	buf_puts(&out, "\n");
+	command_usage(command_named("workspace patch apply"), &out);
+	CHECK_STR(buf_text(&out),
+		  "pyro workspace export WORKSPACE_ID PATH --output PATH [OPTIONS]\n"
+		  "pyro workspace patch apply WORKSPACE_ID (--patch PATCH | --patch-file PATH) "
+		  "[OPTIONS]");
+}
+
 TEST("words that cannot be meant are named")
 {
 	CHECK_STR(parsed(words("--mem-mib|much")), "--mem-mib: expected an integer, got 'much'");
@@ -103,7 +167,7 @@ TEST("help of every command fits into 100 columns and shows every option")
 {
 	for (size_t i = 0; i < commands_count; i++) {
 		AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
-		char option[OPS_LABEL_MAX];
+		struct command_option options[COMMAND_OPTIONS_MAX];
 
 		if (!commands[i].words)
 			continue;
@@ -116,18 +180,39 @@ TEST("help of every command fits into 100 columns and shows every option")
 		}
 		if (!commands[i].op)
 			continue;
-		for (const struct op_input *in = commands[i].op->inputs; in->name; in++) {
-			ops_input_label(in, NAMING_CLI, option);
-			CHECK(strstr(buf_text(&out), option) != NULL);
-		}
+		for (size_t n = command_options(commands[i].op, options); n-- > 0;)
+			CHECK(strstr(buf_text(&out), options[n].name) != NULL);
 		CHECK(strstr(buf_text(&out), commands[i].op->examples[0].command) != NULL);
 	}
 }
 
-TEST("every first word of longer commands has a text of its own")
+TEST("no operation has more options than there is room for")
+{
+	for (int i = 0; i < OP_COUNT; i++) {
+		struct command_option options[COMMAND_OPTIONS_MAX];
+
+		CHECK(command_options(&ops_rows[i], options) < COMMAND_OPTIONS_MAX - 1);
+	}
+}
+
+TEST("the help of a group shows every command below it, by the words that follow")
+{
+	AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
+	const char *group = "workspace";
+
+	help_group(group, &out);
+	for (size_t i = 0; i < commands_count; i++) {
+		if (!commands[i].words || !command_starts_with(commands[i].words, group))
+			continue;
+		CHECK(strstr(buf_text(&out),
+			     keep(mem_printf("\n  %s ", commands[i].words + strlen(group) + 1))));
+	}
+}
+
+TEST("all words of a command but the last are a group with a text of its own")
 {
 	for (size_t i = 0; i < commands_count; i++) {
-		const char *blank = commands[i].words ? strchr(commands[i].words, ' ') : NULL;
+		const char *blank = commands[i].words ? strrchr(commands[i].words, ' ') : NULL;
 		bool is_known = !blank;
 
 		for (const struct op_group *g = ops_groups; g->words; g++)

@@ -150,6 +150,18 @@ TEST("defaults lie within their bounds, and what is required has none")
 		}
 }
 
+TEST("flags of inputs stand where they mean something")
+{
+	for (int i = 0; i < OP_COUNT; i++)
+		for (const struct op_input *in = ops_rows[i].inputs; in->name; in++) {
+			CHECK(!(in->flags & (OR_FILE | HOST_PATH)) || in->kind == KIND_STR);
+			CHECK(!(in->flags & OR_FILE) || in->flags & REQUIRED);
+			CHECK(!(in->flags & OR_FILE) || !(in->flags & (POS | REST)));
+			CHECK(!(in->flags & ASSUMED) || in->def);
+			CHECK(!in->metavar || in->metavar[0] != '-' || strchr(in->metavar, ' '));
+		}
+}
+
 TEST("an operation is found by its tool's name only")
 {
 	CHECK(ops_by_mcp("vm_run") == op_named("run_in_vm"));
@@ -348,4 +360,152 @@ TEST("a text or command that is not UTF-8 is refused for callers in C too")
 	args.environment = "\xff";
 	CHECK(ops_apply_defaults(OP_run_in_vm, &args, &ret, &err) < 0);
 	CHECK_STR(err.message, "environment is not valid UTF-8");
+}
+
+/* Decodes for an operation; *args is zeroed again, and err->message "" where all is well. */
+static const char *decoded(enum op_id id, const char *json, enum ops_naming naming)
+{
+	static struct pyro_error err;
+	const struct op_row *op = &ops_rows[id];
+	AUTO_FREE void *args = mem_zalloc(1, op->args_size + 1);
+	json_t *object = json_loads(json, 0, NULL);
+
+	err = (struct pyro_error){0};
+	(void)values_decode(op, object, naming, args, &err);
+	values_args_done(op, args);
+	json_decref(object);
+	return err.message;
+}
+
+TEST("a map becomes pairs and a list texts")
+{
+	const struct op_row *op = &ops_rows[OP_update_workspace];
+	struct pyro_update_workspace_args args = {0};
+	struct pyro_error err;
+	json_t *object = json_loads("{\"workspace_id\": \"w\", \"labels\": {\"a\": \"1=2\", "
+				    "\"b\": \"\"}, \"clear_labels\": [\"c\"]}",
+				    0, NULL);
+
+	CHECK_OK(values_decode(op, object, NAMING_JSON, &args, &err), err);
+	CHECK_STR(args.labels[0], "a=1=2");
+	CHECK_STR(args.labels[1], "b=");
+	CHECK(!args.labels[2]);
+	CHECK_STR(args.clear_labels[0], "c");
+	CHECK(!args.clear_labels[1]);
+	values_args_done(op, &args);
+	json_decref(object);
+}
+
+TEST("a wrong map or list is named with what was expected")
+{
+	CHECK_STR(decoded(OP_create_workspace, "{\"environment\": \"e\", \"labels\": []}",
+			  NAMING_JSON),
+		  "arguments.labels: expected an object, got list");
+	CHECK_STR(decoded(OP_create_workspace, "{\"environment\": \"e\", \"labels\": {\"a\": 1}}",
+			  NAMING_JSON),
+		  "arguments.labels: expected an object of strings, got integer");
+	CHECK_STR(decoded(OP_create_workspace,
+			  "{\"environment\": \"e\", \"labels\": {\"a=b\": \"\"}}", NAMING_JSON),
+		  "arguments.labels: key 'a=b' contains =");
+	CHECK_STR(decoded(OP_update_workspace, "{\"workspace_id\": \"w\", \"clear_labels\": \"a\"}",
+			  NAMING_JSON),
+		  "arguments.clear_labels: expected a list of strings, got string");
+	CHECK_STR(decoded(OP_update_workspace, "{\"workspace_id\": \"w\", \"clear_labels\": [1]}",
+			  NAMING_JSON),
+		  "arguments.clear_labels: expected a list of strings, got integer");
+}
+
+TEST("what the command line and C may leave out, a tool's caller must give")
+{
+	struct pyro_create_workspace_args args;
+	struct pyro_error err;
+
+	CHECK_STR(decoded(OP_create_workspace, "{}", NAMING_JSON),
+		  "arguments.environment is missing");
+	CHECK_STR(decoded(OP_create_workspace, "{}", NAMING_CLI), "");
+	CHECK_OK(ops_apply_defaults(OP_create_workspace, NULL, &args, &err), err);
+	CHECK_STR(args.environment, "debian:12");
+}
+
+TEST("an input of the command line alone is unknown to a tool")
+{
+	const char *json = "{\"environment\": \"e\", \"id_only\": true}";
+
+	CHECK_STR(decoded(OP_create_workspace, json, NAMING_JSON),
+		  "arguments.id_only: there is no such argument");
+	CHECK_STR(decoded(OP_create_workspace, json, NAMING_CLI), "");
+}
+
+TEST("a text that may come from a file is missing under both names")
+{
+	const char *json = "{\"workspace_id\": \"w\"}";
+
+	CHECK_STR(decoded(OP_apply_workspace_patch, json, NAMING_CLI),
+		  "--patch or --patch-file is missing");
+	CHECK_STR(decoded(OP_apply_workspace_patch, json, NAMING_JSON),
+		  "arguments.patch is missing");
+}
+
+TEST("a schema describes maps and lists, and asks a tool's caller for what others may leave out")
+{
+	json_t *create = schema_input(&ops_rows[OP_create_workspace]);
+	json_t *update = schema_input(&ops_rows[OP_update_workspace]);
+	json_t *properties = json_object_get(create, "properties");
+	const char *type, *values, *items;
+
+	CHECK_INT(json_array_size(json_object_get(create, "required")), 1);
+	CHECK(!json_object_get(json_object_get(properties, "environment"), "default"));
+	CHECK(!json_object_get(properties, "id_only"));
+	CHECK_INT(json_unpack(properties, "{s:{s:s, s:{s:s}}}", "labels", "type", &type,
+			      "additionalProperties", "type", &values),
+		  0);
+	CHECK_STR(type, "object");
+	CHECK_STR(values, "string");
+	CHECK_INT(json_unpack(update, "{s:{s:{s:s, s:{s:s}}}}", "properties", "clear_labels",
+			      "type", &type, "items", "type", &items),
+		  0);
+	CHECK_STR(type, "array");
+	CHECK_STR(items, "string");
+	json_decref(create);
+	json_decref(update);
+}
+
+TEST("a map is an object in JSON, and none an empty one")
+{
+	const char *labels[] = {"a=1=2", "b=", NULL};
+	struct pyro_workspace ws = {.labels = strv_dup(labels)};
+	json_t *object = values_encode(&ops_records[REC_workspace], &ws);
+	json_t *map = json_object_get(object, "labels");
+
+	CHECK_INT(json_object_size(map), 2);
+	CHECK_STR(json_string_value(json_object_get(map, "a")), "1=2");
+	CHECK_STR(json_string_value(json_object_get(map, "b")), "");
+	json_decref(object);
+	pyro_workspace_done(&ws);
+	object = values_encode(&ops_records[REC_workspace], &ws);
+	CHECK(json_is_object(json_object_get(object, "labels")));
+	json_decref(object);
+}
+
+TEST("what a helper program reports becomes a record, or is refused whole")
+{
+	const struct rec_row *rec = &ops_records[REC_workspace_diff];
+	struct pyro_workspace_diff diff;
+	struct pyro_error err;
+	json_t *good = json_loads("{\"patch\": \"p\", \"entries\": [{\"path\": \"a\"}, "
+				  "{\"path\": \"b\"}], \"changed\": true}",
+				  0, NULL);
+	json_t *bad = json_loads("{\"patch\": \"p\", \"entries\": [{\"path\": \"a\"}, "
+				 "{\"path\": 1}]}",
+				 0, NULL);
+
+	CHECK_OK(values_decode_record(rec, good, &diff, &err), err);
+	CHECK_STR(diff.patch, "p");
+	CHECK_INT(diff.entries_count, 2);
+	CHECK_STR(diff.entries[1].path, "b");
+	pyro_workspace_diff_done(&diff);
+	CHECK(values_decode_record(rec, bad, &diff, &err) < 0);
+	CHECK(!diff.patch && !diff.entries && !diff.entries_count);
+	json_decref(good);
+	json_decref(bad);
 }
