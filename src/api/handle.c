@@ -88,7 +88,10 @@ int handle_open_quietly(struct pyro *p, struct pyro_error *err)
 
 int handle_open(struct pyro *p, struct pyro_error *err)
 {
-	return handle_open_quietly(p, err) < 0 ? -1 : reap_dead(p, NULL, err);
+	if (handle_open_quietly(p, err) < 0)
+		return -1;
+	(void)reap_dead(p, NULL, NULL); /* what cannot be removed must not stop everything else */
+	return 0;
 }
 
 void handle_begin(struct pyro *p)

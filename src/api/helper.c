@@ -18,6 +18,7 @@
 
 #define TERM_MS 5000
 #define LOOK_MS 5
+#define CHUNK (64 * 1024)
 
 struct helper {
 	struct pyro *p;
@@ -73,8 +74,10 @@ static void end_report(struct helper *h)
 static void report_ready(struct loop_fd *src, uint32_t events)
 {
 	struct helper *h = src->ctx;
-	char *room = buf_room(&h->line, 64 * 1024), *end;
-	ssize_t n = room ? read(src->fd, room, 64 * 1024) : 0;
+	size_t at = h->line.len, left = h->line.max - at; /* no line ends before at */
+	size_t want = left < CHUNK ? left : CHUNK;
+	ssize_t n = want ? read(src->fd, buf_room(&h->line, want), want) : 0;
+	char *end;
 
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -84,9 +87,10 @@ static void report_ready(struct loop_fd *src, uint32_t events)
 		return;
 	}
 	buf_grew(&h->line, (size_t)n);
-	while ((end = memchr(h->line.data, '\n', h->line.len))) {
+	while ((end = memchr(h->line.data + at, '\n', h->line.len - at))) {
 		take_line(h, h->line.data, (size_t)(end - h->line.data));
 		buf_consume(&h->line, (size_t)(end - h->line.data) + 1);
+		at = 0;
 	}
 }
 

@@ -75,6 +75,7 @@ static void add_id(char ***ids, const char *id)
 static int reap_records(struct pyro *p, char ***ids, struct pyro_error *err)
 {
 	AUTO_STRV char **doomed = NULL;
+	int result = 0;
 
 	if (records_list_doomed(p->records, clock_wall(), &doomed, err) < 0)
 		return -1;
@@ -82,8 +83,25 @@ static int reap_records(struct pyro *p, char ***ids, struct pyro_error *err)
 		if (is_alive(p, doomed[i]))
 			continue; /* its supervisor will see to it */
 		if (remove_vm(p, doomed[i], err) < 0)
+			result = -1; /* the others go all the same */
+		else
+			add_id(ids, doomed[i]);
+	}
+	return result;
+}
+
+/* Records without a directory: whoever deleted them was killed on the way. */
+static int reap_lost(struct pyro *p, struct pyro_error *err)
+{
+	AUTO_STRV char **all = NULL;
+
+	if (records_list_ids(p->records, &all, err) < 0)
+		return -1;
+	for (size_t i = 0; all[i]; i++) {
+		AUTO_FREE char *dir = state_vm_dir(p->state, all[i]);
+
+		if (!file_exists(dir) && records_delete_vm(p->records, all[i], err) < 0)
 			return -1;
-		add_id(ids, doomed[i]);
 	}
 	return 0;
 }
@@ -122,7 +140,7 @@ int reap_dead(struct pyro *p, char ***ret_ids, struct pyro_error *err)
 		return -1;
 	if (flock(vms_fd, LOCK_EX | LOCK_NB) < 0)
 		return 0; /* somebody makes a VM, or reaps, at this moment */
-	if (reap_records(p, ret_ids, err) < 0)
+	if (reap_records(p, ret_ids, err) < 0 || reap_lost(p, err) < 0)
 		return -1;
 	return reap_orphans(p, vms_fd, err);
 }

@@ -186,15 +186,13 @@ static struct helper *start_unpack(struct pyro *p, const char *output_path, int 
 			    err);
 }
 
-/* The helper's own error says more than that its pipe broke. */
-static int explain(struct helper *helper, struct pyro_error *err)
+void transfer_explain(struct helper *helper, struct pyro_error *err)
 {
 	struct pyro_error why;
 
 	if (err && strcmp(err->message, ENDED_EARLY) == 0 &&
 	    helper_finish(helper, deadline_in(SOURCE_MS), NULL, &why) < 0)
 		*err = why;
-	return -1;
 }
 
 int transfer_export(struct pyro *p, struct remote *r, const char *relative, const char *output_path,
@@ -216,7 +214,7 @@ int transfer_export(struct pyro *p, struct remote *r, const char *relative, cons
 	status = transfer_pass_out(p, r, json_pack("{s:s, s:b}", "path", relative, "names", 0), -1,
 				   ours, NULL, err);
 	if (status < 0) {
-		(void)explain(helper, err);
+		transfer_explain(helper, err);
 	} else {
 		fd_close(&ours);
 		status = helper_finish(helper, deadline_in(SOURCE_MS), &result, err);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct helper;
 struct remote;
 struct transfer;
 
@@ -42,6 +43,8 @@ struct transfer *transfer_free(struct transfer *t);
 /* Passes what `call` of the agent ("pack", with args, taken) streams on to a descriptor. */
 int transfer_pass_out(struct pyro *p, struct remote *r, json_t *args, int names_fd, int out_fd,
 		      json_t **ret, struct pyro_error *err);
+/* After transfer_pass_out() failed: the helper's own error says more than that its pipe broke. */
+void transfer_explain(struct helper *helper, struct pyro_error *err);
 
 /* Copies what is at the path in the guest to output_path on the host, which must not exist. */
 int transfer_export(struct pyro *p, struct remote *r, const char *relative, const char *output_path,

@@ -140,8 +140,10 @@ static int run_diff(struct sides *s, struct remote *remote, struct helper *old, 
 {
 	json_t *args = json_pack("{s:s, s:b}", "path", "", "names", 1);
 
-	if (transfer_pass_out(s->p, remote, args, s->new_names, *new_side, NULL, err) < 0)
+	if (transfer_pass_out(s->p, remote, args, s->new_names, *new_side, NULL, err) < 0) {
+		transfer_explain(diff, err);
 		return -1;
+	}
 	fd_close(new_side);
 	if (helper_finish(old, deadline_in(DIFF_MS), NULL, err) < 0)
 		return -1;
@@ -340,7 +342,9 @@ static int apply_to_files(struct pyro *p, struct remote *remote, int patch, int 
 		return -1;
 	result = transfer_pass_out(p, remote, json_pack("{s:s, s:b}", "path", "", "names", 1),
 				   names, ours, NULL, err);
-	if (result == 0) {
+	if (result < 0) {
+		transfer_explain(helper, err);
+	} else {
 		fd_close(&ours);
 		result = helper_finish(helper, deadline_in(DIFF_MS), ret, err);
 	}

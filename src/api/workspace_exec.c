@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOGS_MAX (64 * 1024 * 1024) /* output of all commands together, the latest first */
+
 /* What a run says of a command, and a workspace too. */
 static struct pyro_workspace_exec take_run(struct pyro_run *run, const char *id, int64_t sequence)
 {
@@ -114,14 +116,24 @@ int pyro_cancel_workspace_exec(struct pyro *p, const struct pyro_cancel_workspac
 	return handle_end(p, cancel(p, &a, ret, err));
 }
 
-/* Output that cannot be read is told in its place: the rest of the history is still good. */
-static void read_output(const char *dir, int64_t sequence, enum output_stream stream, char **text,
-			int64_t *bytes, bool *is_truncated)
+/*
+ * Output that cannot be read, or not be held, is told in its place: the rest of the history is
+ * still good. *room is how much may still be held.
+ */
+static void read_output(const char *dir, int64_t sequence, enum output_stream stream, size_t *room,
+			char **text, int64_t *bytes, bool *is_truncated)
 {
 	struct pyro_error why;
 
-	if (output_read(dir, sequence, stream, text, bytes, is_truncated, &why) < 0)
+	if (output_read(dir, sequence, stream, text, bytes, is_truncated, &why) < 0) {
 		*text = mem_printf("[%s]", why.message);
+	} else if (strlen(*text) > *room) {
+		free(*text);
+		*text = mem_strdup("[not shown: what later commands printed fills these logs]");
+		*is_truncated = true;
+	} else {
+		*room -= strlen(*text);
+	}
 }
 
 static int logs(struct pyro *p, const struct pyro_workspace *ws, struct pyro_workspace_logs *ret,
@@ -129,18 +141,19 @@ static int logs(struct pyro *p, const struct pyro_workspace *ws, struct pyro_wor
 {
 	AUTO_FREE char *dir = state_vm_dir(p->state, ws->workspace_id);
 	struct pyro_workspace_logs list = {0};
+	size_t room = LOGS_MAX;
 
 	if (history_commands(p->records, ws->workspace_id, &list.entries, &list.entries_count,
 			     err) < 0)
 		return -1;
 	list.workspace_id = mem_strdup(ws->workspace_id);
 	list.count = (int64_t)list.entries_count;
-	for (size_t i = 0; i < list.entries_count; i++) {
+	for (size_t i = list.entries_count; i-- > 0;) {
 		struct pyro_workspace_command *c = &list.entries[i];
 
-		read_output(dir, c->sequence, OUTPUT_STDOUT, &c->stdout, &c->stdout_bytes,
+		read_output(dir, c->sequence, OUTPUT_STDOUT, &room, &c->stdout, &c->stdout_bytes,
 			    &c->stdout_truncated);
-		read_output(dir, c->sequence, OUTPUT_STDERR, &c->stderr, &c->stderr_bytes,
+		read_output(dir, c->sequence, OUTPUT_STDERR, &room, &c->stderr, &c->stderr_bytes,
 			    &c->stderr_truncated);
 	}
 	*ret = list;

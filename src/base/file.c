@@ -198,18 +198,43 @@ int dir_make(const char *path, mode_t mode, struct pyro_error *err)
 	return errno == EEXIST ? 0 : err_sys(err, errno, "create directory '%s'", copy);
 }
 
+static int remove_tree(const char *path);
+
+/* Whether a directory of ours was closed to us and is open now. */
+static bool open_up(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0700) != 0700 &&
+	       chmod(dir, 0700) == 0;
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
+	AUTO_FREE char *parent = NULL;
+
 	(void)st;
-	(void)ftw;
-	if (type == FTW_DP || type == FTW_DNR)
-		return rmdir(path) < 0 && errno != ENOENT ? -1 : 0;
-	return unlink(path) < 0 && errno != ENOENT ? -1 : 0;
+	if (type == FTW_DNR && open_up(path))
+		return remove_tree(path);
+	if (remove(path) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EACCES)
+		return -1;
+	parent = mem_strndup(path, ftw->base > 1 ? (size_t)ftw->base - 1 : 0);
+	if (open_up(parent))
+		return remove_tree(path);
+	errno = EACCES;
+	return -1;
+}
+
+static int remove_tree(const char *path)
+{
+	return nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 
 int dir_remove(const char *path, struct pyro_error *err)
 {
-	if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) < 0 && errno != ENOENT)
+	if (remove_tree(path) < 0 && errno != ENOENT)
 		return err_sys(err, errno, "remove '%s'", path);
 	return 0;
 }

@@ -31,7 +31,10 @@ bool file_exists(const char *path);
 
 /* mkdir -p; directories that it makes get `mode`. */
 int dir_make(const char *path, mode_t mode, struct pyro_error *err);
-/* rm -r: never follows symbolic links, stays on one file system; missing is fine. */
+/*
+ * rm -r, also of what is in directories that are closed to their owner: never follows symbolic
+ * links, stays on one file system; missing is fine.
+ */
 int dir_remove(const char *path, struct pyro_error *err);
 /* Bytes of disk that the tree occupies. */
 int64_t dir_disk_bytes(const char *path);

@@ -198,7 +198,9 @@ static void side_close(struct mux_call *call, const struct pyro_error *error)
 	struct relay *relay = side->relay;
 
 	side->call = NULL;
-	loop_clear_timer(relay->s->loop, &relay->timeout);
+	/* A recorded command has its timeout also when nobody waits for it any more. */
+	if (side == &relay->agent || !relay->recording)
+		loop_clear_timer(relay->s->loop, &relay->timeout);
 	if (!other->call) {
 		relay_free(relay);
 		return;

@@ -218,6 +218,26 @@ TEST("dir_remove takes the whole tree but never what a symbolic link points to")
 	check_content(kept, "x");
 }
 
+TEST("dir_remove takes what lies in directories that are closed to their owner")
+{
+	AUTO_FREE char *tree = at("tree"), *closed = at("tree/closed"),
+		       *deep = at("tree/closed/d/e");
+	AUTO_FREE char *fixed = at("tree/fixed"), *file = at("tree/fixed/file"), *in = NULL;
+	struct pyro_error err;
+
+	if (geteuid() == 0) /* whom no mode stops */
+		CHECK(chown(test_dir(), 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+	CHECK_OK(dir_make(deep, 0700, &err), err);
+	CHECK_OK(dir_make(fixed, 0700, &err), err);
+	in = mem_printf("%s/file", deep);
+	put(in, "x");
+	put(file, "x");
+	CHECK(chmod(deep, 0400) == 0 && chmod(closed, 0) == 0 && chmod(fixed, 0500) == 0);
+	CHECK(chmod(tree, 0500) == 0);
+	CHECK_OK(dir_remove(tree, &err), err);
+	CHECK(!file_exists(tree));
+}
+
 TEST("dir_remove of a symbolic link removes the link, not the tree behind it")
 {
 	AUTO_FREE char *outside = at("outside");
