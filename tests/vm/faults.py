@@ -1,6 +1,7 @@
 """What belongs to a VM is killed, hangs, or is not there."""
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -243,3 +244,29 @@ def test_no_programs(lab):
     done = lab.call("run", ENVIRONMENT, "--", "true",
                     env={"PYRO_LIBEXEC_DIR": f"{lab.dir}/usr/libexec/pyro"})
     assert done.code == 125 and "'pyro-supervisor' is not installed" in done.err, done
+
+
+def test_timeout_without_client(lab):
+    """a workspace's command keeps its timeout without its client, in a guest that stands still"""
+    ws = lab.json("workspace", "create", ENVIRONMENT)["workspace_id"]
+    call = lab.start("workspace", "exec", ws, "--timeout-seconds", "3", "--",
+                     "echo begun; sleep 1000")
+
+    def states():
+        return [(row["state"], row["timed_out"])
+                for row in lab.json("workspace", "logs", ws)["entries"] if row["stdout"]]
+
+    eventually(lambda: states() == [("running", False)], 20, "it runs")
+    os.kill(lab.qemu(), signal.SIGSTOP)
+    kill(call.process.pid)
+    call.end()
+    eventually(lambda: states() == [("finished", True)], 40, "it has timed out")
+    lab.json("workspace", "delete", ws)
+
+
+def test_killed_delete(lab):
+    """a workspace whose directory is gone, but not its record, is gone with the next call"""
+    ws = lab.json("workspace", "create", ENVIRONMENT)["workspace_id"]
+    lab.json("workspace", "stop", ws)
+    shutil.rmtree(f"{lab.state}/pyro/vms/{ws}")
+    assert lab.json("workspace", "list")["count"] == 0
