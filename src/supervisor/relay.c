@@ -106,6 +106,12 @@ static void send_json(struct mux_call *call, const json_t *object)
 	mux_send(call, MUX_JSON, text, strlen(text));
 }
 
+/* A guest that is being stopped kills what runs in it: no result, but the end of the machine. */
+static bool ended_by_stop(const struct relay *relay, const json_t *result)
+{
+	return relay->s->is_ending && json_is_integer(json_object_get(result, "signal"));
+}
+
 /* The result of a call, from a guest that may be hostile. */
 static void agent_result(struct relay *relay, const char *data, size_t len)
 {
@@ -119,6 +125,8 @@ static void agent_result(struct relay *relay, const char *data, size_t len)
 	} else if (call_error_from_json(result, &error) < 0) {
 		(void)err_hint(&error, "%s", err_default_hint(error.code));
 		answer_error(relay, &error);
+	} else if (ended_by_stop(relay, result)) {
+		answer_error(relay, &relay->s->reason);
 	} else if (relay->recording && record_result(relay, result, &error) < 0) {
 		answer_error(relay, &error);
 	} else if (relay->client.call) {
