@@ -181,7 +181,7 @@ static int open_fs(struct ext4 *fs, struct pyro_error *err)
 	if (!ext2fs_has_feature_journal_needs_recovery(fs->fs->super))
 		return 0;
 	(void)err_set(err, PYRO_E_BAD_STATE, "the workspace was not stopped in order");
-	return err_hint(err, "start it and stop it again");
+	return err_hint(err, "pyro workspace start, then pyro workspace stop");
 }
 
 struct ext4 *ext4_open(struct qcow2 *disk, struct pyro_error *err)
