@@ -118,19 +118,29 @@ static int make_dirs(struct put *put, struct pyro_error *err)
 	return open_dirs(put, err);
 }
 
-static int put_all(struct put *put, const char *path, bool keep_modes, struct stage *stage,
-		   struct merge_result *ret, struct pyro_error *err)
+/*
+ * ext4 writes renames before the content of new files, so a machine that is killed later would
+ * leave the names with nothing in them. The plan is such a file, too.
+ */
+static int flush_staged(struct put *put, struct pyro_error *err)
+{
+	return syncfs(put->area) < 0 ? err_sys(err, errno, "flush '" AREA "/put'") : 0;
+}
+
+static int put_all(struct put *put, const struct put_args *args, const char *path,
+		   struct stage *stage, struct merge_result *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *plan_path = root_beside(AREA "/" PLAN);
 	AUTO_BUF struct buf plan = BUF_INIT(MERGE_PLAN_MAX);
 
 	if (make_dirs(put, err) < 0 ||
 	    stage_unpack(stage, STDIN_FILENO, put->dirs.fresh, path, err) < 0 ||
-	    merge_plan(&put->dirs, stage, keep_modes, &plan, ret, err) < 0)
+	    merge_plan(&put->dirs, stage, args->keep_modes, &plan, ret, err) < 0)
 		return -1;
 	if (!plan.len)
 		return 0;
 	if (file_write_atomic(plan_path, plan.data, plan.len, 0600, err) < 0 ||
+	    (args->outlives_kernel && flush_staged(put, err) < 0) ||
 	    merge_carry_out(&put->dirs, &plan, err) < 0)
 		return -1;
 	if (unlinkat(put->area, PLAN, 0) < 0)
@@ -140,15 +150,15 @@ static int put_all(struct put *put, const char *path, bool keep_modes, struct st
 }
 
 /* After a failure, the error stays the first one, unless the tree could not be brought back. */
-static int put_locked(struct put *put, const char *path, bool keep_modes, struct stage *stage,
-		      struct merge_result *ret, struct pyro_error *err)
+static int put_locked(struct put *put, const struct put_args *args, const char *path,
+		      struct stage *stage, struct merge_result *ret, struct pyro_error *err)
 {
 	struct pyro_error undo_err;
 	int r;
 
 	if (roll_back(put, err) < 0)
 		return err_wrap(err, "an earlier put is in the way");
-	r = put_all(put, path, keep_modes, stage, ret, err);
+	r = put_all(put, args, path, stage, ret, err);
 	if (roll_back(put, &undo_err) < 0 && r < 0)
 		return err_wrap(err, "%s; before that", undo_err.message);
 	return r;
@@ -167,7 +177,7 @@ json_t *put_run(const void *arg, struct pyro_error *err)
 	(void)umask(0);
 	put.dirs.live = root_open(err);
 	if (put.dirs.live < 0 || open_area(&put, deadline_in(PUT_WAIT_MS), err) < 0 ||
-	    put_locked(&put, path, args->keep_modes, &stage, &result, err) < 0)
+	    put_locked(&put, args, path, &stage, &result, err) < 0)
 		return NULL;
 	return json_pack("{s:I s:I s:I s:I s:I}", "entries", (json_int_t)stage.entries, "bytes",
 			 (json_int_t)stage.bytes, "removed", (json_int_t)result.removed, "created",

@@ -17,6 +17,8 @@ struct pyro_error;
 struct put_args {
 	const char *path;
 	bool keep_modes;
+	bool outlives_kernel; /* the disk may: all or nothing holds also when the machine is killed
+			       */
 };
 
 /* In a process of its own (exec_function): the stream is standard input. arg: struct put_args. */
