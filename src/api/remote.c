@@ -19,6 +19,7 @@
 
 #define BREAK_OFF_MS 1000
 #define INPUT_CHUNK (64 * 1024)
+#define SETTLE_MS 5000
 
 struct remote {
 	struct pyro *p;
@@ -288,6 +289,9 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 	if (result == 0 && !talk->has_failed && !json_is_object(talk->result))
 		result = err_set(err, PYRO_E_PROTOCOL, "call '%s' ended without a result", name);
 	if (result == 0 && talk->has_failed) {
+		/* Whoever hears that the machine died must find that it did, and can start it. */
+		if (talk->error.code == PYRO_E_VM_DIED)
+			(void)remote_await_end(r, deadline_in(SETTLE_MS), NULL);
 		if (err)
 			*err = talk->error;
 		result = -1;
