@@ -7,7 +7,7 @@ DESTDIR ?=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 NINJA = ninja -C
 
-.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz soak install clean
+.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz soak torture install clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -74,6 +74,12 @@ fuzz: deps-lint
 soak: deps
 	@$(MAKE) --no-print-directory all
 	@PYRO_BUILD=$(BUILD) tests/vm/soak
+
+# A kill -9 at a random moment of every call, and a look whether workspaces keep their promises:
+# make torture [ROUNDS=1000] [SEED=...]
+torture: deps
+	@$(MAKE) --no-print-directory all
+	@PYRO_BUILD=$(BUILD) tests/torture/run "$(ROUNDS)" "$(SEED)"
 
 install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -1,0 +1,51 @@
+"""The processes that a call of pyro is made of, found in /proc quickly enough to hit them."""
+import os
+import re
+
+from lab import read
+
+HELPERS = {"pyro-tar", "pyro-patch", "pyro-disk", "qemu-img"}
+
+
+def table():
+    """{pid: (parent, name)} of everything that lives."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        match = re.match(r"\d+ \((.*)\) (\w) (\d+)", read(f"/proc/{pid}/stat"))
+        if match and match[2] not in "ZX":
+            found[int(pid)] = int(match[3]), match[1]
+    return found
+
+
+def below(processes, root):
+    """The descendants of a process."""
+    children = [pid for pid, (parent, _) in processes.items() if parent == root]
+    return children + [pid for child in children for pid in below(processes, child)]
+
+
+def supervisors(processes, state_dir):
+    """{workspace_id: pid} of a state directory."""
+    found = {}
+    for pid, (_, name) in processes.items():
+        if name == "pyro-supervisor":
+            words = read(f"/proc/{pid}/cmdline").split("\0")
+            if len(words) > 2 and words[1] == state_dir:
+                found[words[2]] = pid
+    return found
+
+
+def find(target, state_dir, workspace_id, known, cli):
+    """The pid of what is to be killed, or None if it does not live now. workspace_id is None while
+    it is being created: then its supervisor is the one that is not among the known."""
+    if target == "cli":
+        return cli
+    processes = table()
+    mine = supervisors(processes, state_dir)
+    supervisor = mine.get(workspace_id) if workspace_id else \
+        next((pid for one, pid in mine.items() if one not in known), None)
+    if target == "supervisor":
+        return supervisor
+    lower = (below(processes, supervisor) if supervisor else []) + below(processes, cli)
+    if target == "qemu":
+        return next((pid for pid in lower if processes[pid][1].startswith("qemu-system")), None)
+    return next((pid for pid in lower if processes[pid][1] in HELPERS), None)
