@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,15 @@ static json_t *encode_list(const struct rec_field *f, const char *record)
 	return list;
 }
 
+/* Paths of the host are any bytes, and JSON is text. */
+static json_t *encode_text(const char *text)
+{
+	json_t *value = json_string(text);
+	AUTO_FREE char *repaired = value ? NULL : utf8_repair(text, strlen(text), NULL);
+
+	return value ? value : json_string(repaired);
+}
+
 /* NULL: the field is left out. */
 static json_t *encode_field(const struct rec_field *f, const char *record)
 {
@@ -295,7 +305,7 @@ static json_t *encode_field(const struct rec_field *f, const char *record)
 		const char *text = *(const char *const *)at;
 
 		if (text)
-			return json_string(text);
+			return encode_text(text);
 		return f->flags & NULLABLE ? json_null() : json_string("");
 	}
 	case KIND_BOOL:

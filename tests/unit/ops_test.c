@@ -290,6 +290,16 @@ TEST("an absent value is null in JSON, an absent record is left out")
 	pyro_doctor_done(&doctor);
 }
 
+TEST("a path of the host that is no text is repaired in JSON, not left out")
+{
+	struct pyro_disk_export export = {.output_path = mem_strdup("/a\xff/b")};
+	json_t *object = values_encode(&ops_records[REC_disk_export], &export);
+
+	CHECK_STR(json_string_value(json_object_get(object, "output_path")), "/a\xef\xbf\xbd/b");
+	json_decref(object);
+	pyro_disk_export_done(&export);
+}
+
 TEST("a command is one text in JSON if it was one, else a list")
 {
 	const char *one[] = {"a b", NULL}, *two[] = {"a", "b", NULL};
