@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/proc.h"
 
 #include <errno.h>
 #include <linux/landlock.h>
@@ -45,22 +46,18 @@ static int forbid_files(int link_dir, struct pyro_error *err)
 
 static int set_limits(struct pyro_error *err)
 {
-	const struct {
-		int resource;
-		rlim_t value;
-		bool is_wanted;
-	} limits[] = {
-		{RLIMIT_AS, MEMORY_BYTES, MAY_FORBID},
-		{RLIMIT_NOFILE, 0, MAY_FORBID},
-		{RLIMIT_CPU, CPU_SECONDS, true},
-		{RLIMIT_CORE, 0, true},
+	const struct proc_limit limits[] = {
+		{RLIMIT_CPU, CPU_SECONDS},
+		{RLIMIT_CORE, 0},
+		{RLIMIT_AS, MEMORY_BYTES},
+		{RLIMIT_NOFILE, 0},
 	};
+	size_t n = MAY_FORBID ? ARRAY_SIZE(limits) : 2;
 
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct rlimit both = {limits[i].value, limits[i].value};
 
-		if (limits[i].is_wanted &&
-		    setrlimit((__rlimit_resource_t)limits[i].resource, &both) < 0)
+		if (setrlimit((__rlimit_resource_t)limits[i].resource, &both) < 0)
 			return err_sys(err, errno, "limit this process");
 	}
 	return 0;

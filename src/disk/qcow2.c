@@ -199,7 +199,7 @@ static int find_snapshot(struct qcow2 *q, struct header *h, const char *name, st
 			 struct pyro_error *err)
 {
 	for (int try = 0;; try++) {
-		struct header now;
+		struct header now = {0};
 		int result = search_snapshot(q, h, name, ret, err);
 
 		if (read_header(q, &now, err) < 0)
@@ -230,7 +230,7 @@ static int open_both(struct qcow2 *q, const char *snapshot, struct pyro_error *e
 {
 	struct stat st;
 	struct state state;
-	struct header h;
+	struct header h = {0};
 
 	if (fstat(q->root_fd, &st) < 0)
 		return err_sys(err, errno, "stat the root");
