@@ -36,8 +36,10 @@ int transfer_check_source(const char *name, const char *path, char **ret_path,
 	AUTO_FREE char *real = realpath(path, NULL);
 	struct stat st;
 
-	if (!real && errno == ENOENT)
-		return err_set(err, PYRO_E_NOT_FOUND, "%s '%s' does not exist", name, path);
+	if (!real && errno == ENOENT) {
+		(void)err_set(err, PYRO_E_NOT_FOUND, "%s '%s' does not exist", name, path);
+		return err_hint(err, "give a directory, a .tar, a .tar.gz or a .tgz");
+	}
 	if (!real || stat(real, &st) < 0)
 		return err_sys(err, errno, "%s '%s'", name, path);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode)) {
