@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "image/image.h"
 #include "vm/engine.h"
 #include "workspace/state.h"
@@ -19,6 +20,8 @@
 #define END_MS 60000
 #define LOCK_MS 10000             /* a supervisor on its way out needs less */
 #define OUTPUT_KEPT (1024 * 1024) /* per stream, in results */
+#define RECORDED_WORD_MAX 4096
+#define RECORDED_WORDS_MAX 64
 
 void machine_done(struct machine *m)
 {
@@ -227,18 +230,41 @@ int machine_exec(struct machine *m, const char *const *command, int64_t timeout_
 	return run(m, exec_args(command, timeout_seconds), command, ret, &none, err);
 }
 
+/* A history remembers what was run, not programs of megabytes that were handed over as a word. */
+static json_t *recorded_word(const char *word)
+{
+	AUTO_FREE char *cut = mem_strndup(word, RECORDED_WORD_MAX);
+	AUTO_FREE char *marked = NULL;
+
+	if (strlen(word) <= RECORDED_WORD_MAX)
+		return json_string(word);
+	utf8_clean_line(cut);
+	marked = mem_printf("%s…", cut);
+	return json_string(marked);
+}
+
+static json_t *recorded_command(const char *const *command)
+{
+	json_t *words;
+
+	if (command[0] && !command[1])
+		return recorded_word(command[0]);
+	words = json_array();
+	for (size_t i = 0; command[i] && i < RECORDED_WORDS_MAX; i++)
+		(void)json_array_append_new(words, recorded_word(command[i]));
+	return words;
+}
+
 int machine_exec_recorded(struct machine *m, const char *const *command, const char *cwd,
 			  int64_t timeout_seconds, struct pyro_run *ret, int64_t *ret_sequence,
 			  struct pyro_error *err)
 {
 	json_t *args = exec_args(command, timeout_seconds);
-	json_t *words = json_object_get(args, "argv");
 
 	(void)json_object_set_new(args, "cwd", json_string(cwd));
 	(void)json_object_set_new(args, "record",
-				  json_pack("{s:O, s:s}", "command",
-					    words ? words : json_object_get(args, "shell"), "cwd",
-					    cwd));
+				  json_pack("{s:o, s:s}", "command", recorded_command(command),
+					    "cwd", cwd));
 	return run(m, args, command, ret, ret_sequence, err);
 }
 
