@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <fts.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,11 +58,17 @@ static void fill(struct archive_entry *entry, const struct item *item)
 		archive_entry_copy_hardlink(entry, item->hardlink);
 }
 
+/* "." and "./", which is what the others are in and does not count. */
+static bool is_top(const char *name)
+{
+	return name[strspn(name, "./")] == '\0';
+}
+
 static int send_header(struct pack *p, struct pyro_error *err)
 {
 	if (archive_write_header(p->out, p->entry) < ARCHIVE_WARN)
 		return err_out(err, p);
-	p->tally->entries++;
+	p->tally->entries += !is_top(archive_entry_pathname(p->entry));
 	tally_tell(p->tally);
 	return 0;
 }
@@ -161,7 +168,7 @@ static int look_at(struct pack *p, FTS *fts, FTSENT *e, void *ctx, struct pyro_e
 		add_name(&found->unreadable, relative(p, e));
 		return 0;
 	}
-	p->tally->total_entries++;
+	p->tally->total_entries += e->fts_level > 0;
 	p->tally->total_bytes += e->fts_info == FTS_F ? e->fts_statp->st_size : 0;
 	tally_tell(p->tally);
 	return 0;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct tally {
-	int64_t entries;
+	int64_t entries;       /* without the directory itself that they are in */
 	int64_t bytes;         /* content of files */
 	int64_t total_entries; /* with total_bytes; 0: not known */
 	int64_t total_bytes;

@@ -288,14 +288,15 @@ static int take_entry(struct unpack *u, struct archive_entry *e, struct pyro_err
 		return err_set(err, PYRO_E_REFUSED, "an entry has no readable name");
 	if (!clean)
 		return -1;
+	if (!u->type) {
+		u->type = type_of(e);
+		u->tally->entries += archive_entry_filetype(e) != AE_IFDIR;
+		return make_entry(u, e, u->item, err);
+	}
 	if (++u->tally->entries > UNPACK_ENTRIES_MAX)
 		return err_set(err, PYRO_E_LIMIT, "the export holds more than %d entries",
 			       UNPACK_ENTRIES_MAX);
 	tally_tell(u->tally);
-	if (!u->type) {
-		u->type = type_of(e);
-		return make_entry(u, e, u->item, err);
-	}
 	if (strcmp(u->type, "directory") != 0 || !*clean)
 		return err_set(err, PYRO_E_REFUSED, "entry '%s' is not in the export", name);
 	path = mem_printf("%s/%s", u->item, clean);
