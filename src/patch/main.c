@@ -1,7 +1,8 @@
 /*
  * pyro-patch: makes patches and applies them.
  *
- *	pyro-patch diff     3: old side, 4: new side, tar streams; the old one is read first.
+ *	pyro-patch diff     3: old side, 4: new side, tar streams; the old one is read first
+ *	                    and may be empty.
  *	                    1: the report: what differs, as pyro.h's workspace_diff has it
  *	pyro-patch names    0: a patch. 1: the names of all files that it may be about, each with a
  *	                    NUL behind it. 3: the report: {}
@@ -13,7 +14,7 @@
  * Reports are of the form in report/report.h. Ends with 0 or 1.
  *
  * A guest made the files and anybody the patch, so they are read by a process that needs nothing
- *but the descriptors it was given, and may open nothing else.
+ * but the descriptors it was given, and may open nothing else.
  */
 #include "base/buf.h"
 #include "base/err.h"
@@ -165,8 +166,8 @@ static json_t *run_diff(struct pyro_error *err)
 	struct diff diff = {0};
 	json_t *result = NULL;
 
-	if (side_read(&old_side, 3, "the old side", err) == 0 &&
-	    side_read(&new_side, 4, "the new side", err) == 0) {
+	if (side_read(&old_side, 3, true, "the old side", err) == 0 &&
+	    side_read(&new_side, 4, false, "the new side", err) == 0) {
 		diff_compare(&old_side, &new_side, &diff);
 		result = diff_json(&diff);
 	}
@@ -236,7 +237,7 @@ static json_t *run_apply(const struct parse_patch *patch, struct pyro_error *err
 	struct apply apply = {0};
 	json_t *result = NULL;
 
-	if (side_read(&side, 4, "the files", err) == 0 &&
+	if (side_read(&side, 4, false, "the files", err) == 0 &&
 	    apply_patch(patch, &side, &apply, err) == 0 &&
 	    apply_write(&apply, STDOUT_FILENO, err) == 0)
 		result = applied_json(&apply);
@@ -270,8 +271,7 @@ int main(int argc, char **argv)
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (git_libgit2_init() < 0)
-		(void)err_set(&err, PYRO_E_SYSTEM, "start libgit2: %s",
-			      git_error_last()->message);
+		(void)err_set(&err, PYRO_E_SYSTEM, "start libgit2: %s", git_error_last()->message);
 	else if (confine(&err) == 0)
 		result = is_diff ? run_diff(&err) : run_patch(is_apply, &err);
 	utf8_clean_line(err.message);

@@ -19,6 +19,7 @@
 struct stream {
 	int fd;
 	bool is_ended; /* there was nothing more to read */
+	bool is_begun;
 	char block[BLOCK];
 };
 
@@ -30,6 +31,7 @@ static la_ssize_t read_stream(struct archive *in, void *ctx, const void **ret_bl
 	if (n < 0)
 		archive_set_error(in, errno, "%s", strerror(errno));
 	s->is_ended = n == 0;
+	s->is_begun |= n > 0;
 	*ret_block = s->block;
 	return n;
 }
@@ -209,15 +211,17 @@ static int sort_files(struct side *side, const char *what, struct pyro_error *er
 	return 0;
 }
 
-static int read_all(struct side *side, struct archive *in, struct stream *stream, const char *what,
-		    struct pyro_error *err)
+static int read_all(struct side *side, struct archive *in, struct stream *stream, bool may_be_empty,
+		    const char *what, struct pyro_error *err)
 {
 	struct archive_entry *entry;
 	int r;
 
 	(void)archive_read_support_format_tar(in);
 	if (archive_read_open(in, stream, NULL, read_stream, NULL) < ARCHIVE_OK)
-		return err_stream(err, in, what);
+		return may_be_empty && stream->is_ended && !stream->is_begun
+			       ? 0
+			       : err_stream(err, in, what);
 	/* A warning is about a name that is not in the locale's character set: bytes are fine. */
 	while ((r = archive_read_next_header(in, &entry)) >= ARCHIVE_WARN && r != ARCHIVE_EOF)
 		if (read_entry(side, in, entry, what, err) < 0)
@@ -232,7 +236,8 @@ static int read_all(struct side *side, struct archive *in, struct stream *stream
 	return sort_files(side, what, err);
 }
 
-int side_read(struct side *side, int fd, const char *what, struct pyro_error *err)
+int side_read(struct side *side, int fd, bool may_be_empty, const char *what,
+	      struct pyro_error *err)
 {
 	AUTO_FREE struct stream *stream = mem_zalloc(1, sizeof(*stream));
 	struct archive *in = archive_read_new();
@@ -240,7 +245,7 @@ int side_read(struct side *side, int fd, const char *what, struct pyro_error *er
 
 	*side = (struct side){0};
 	stream->fd = fd;
-	r = read_all(side, in, stream, what, err);
+	r = read_all(side, in, stream, may_be_empty, what, err);
 	(void)archive_read_free(in);
 	return r;
 }

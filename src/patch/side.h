@@ -8,6 +8,7 @@
 #ifndef PATCH_SIDE_H
 #define PATCH_SIDE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,9 +46,11 @@ struct side {
 /*
  * Reads the stream to its end. `what` names it in errors: "the old side". PYRO_E_LIMIT beyond
  * SIDE_COUNT_MAX, PYRO_E_REFUSED for a name that leaves the workspace, PYRO_E_PROTOCOL for what is
- * no tar stream or stops before its end marker. *side is to be freed by side_done in any case.
+ * no tar stream or stops before its end marker; may_be_empty: no byte at all is no file. *side is
+ * to be freed by side_done in any case.
  */
-int side_read(struct side *side, int fd, const char *what, struct pyro_error *err);
+int side_read(struct side *side, int fd, bool may_be_empty, const char *what,
+	      struct pyro_error *err);
 void side_done(struct side *side);
 
 /* NULL if there is none. */
