@@ -68,8 +68,11 @@ static void quote_part(struct buf *out, const char *text)
 	}
 }
 
+/* Git cannot tell two names apart where a part ends with a space, unless they are in quotes. */
 static bool is_plain(const char *text)
 {
+	if (strstr(text, " /"))
+		return false;
 	for (; *text; text++)
 		if ((unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f || *text == '"' ||
 		    *text == '\\')
