@@ -319,14 +319,8 @@ int remote_stream(struct remote *r, const char *name, json_t *args, const struct
 		.has_input = io->in_fd >= 0,
 		.input = {.fd = io->in_fd, .on_ready = input_ready, .ctx = &talk},
 	};
-	int result = converse(&talk, name, args, deadline, ret, err);
 
-	/* The guest answers what streams, and means its own disk. */
-	if (result < 0 && err && err->code == PYRO_E_NO_SPACE) {
-		(void)err_wrap(err, "in the guest");
-		(void)err_hint(err, "remove files in the guest, then try again");
-	}
-	return result;
+	return converse(&talk, name, args, deadline, ret, err);
 }
 
 static int take_output(void *ctx, int stream, const void *data, size_t len, struct pyro_error *err)

@@ -109,6 +109,8 @@ static int plan_conflict(struct planner *p, int fresh, const char *name, const c
 	}
 	if (S_ISDIR(new_mode) && !stage_lists_dir(p->stage, path))
 		return err_no_parent(err, path, live->st_mode);
+	if (p->keep_modes && !S_ISDIR(new_mode) && S_ISDIR(live->st_mode))
+		return err_set(err, PYRO_E_INVALID, "'%s' is a directory", path);
 	if (S_ISDIR(new_mode) || S_ISDIR(live->st_mode)) {
 		add_step(p, STEP_REMOVE, path);
 		add_step(p, STEP_ADD, path);

@@ -124,6 +124,8 @@ static void agent_result(struct relay *relay, const char *data, size_t len)
 		answer_error(relay, &error);
 	} else if (call_error_from_json(result, &error) < 0) {
 		(void)err_hint(&error, "%s", err_default_hint(error.code));
+		if (relay->s->vm->engine->explain)
+			(void)relay->s->vm->engine->explain(relay->s->vm, &error);
 		answer_error(relay, &error);
 	} else if (ended_by_stop(relay, result)) {
 		answer_error(relay, &relay->s->reason);

@@ -82,6 +82,12 @@ struct engine {
 	 */
 	int (*snapshot)(struct vm *vm, const char *tag, struct pyro_error *err);
 	int (*delete_snapshot)(struct vm *vm, const char *tag, struct pyro_error *err);
+	/*
+	 * Makes an error that the guest reported one of its own disk, or of the host's, where it is
+	 * about space: a guest whose writes the host refused knows only that its disk has errors.
+	 * Returns -1. NULL: there is no guest.
+	 */
+	int (*explain)(const struct vm *vm, struct pyro_error *err);
 };
 
 extern const struct engine engine_qemu;

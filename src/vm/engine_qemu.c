@@ -8,7 +8,6 @@
 #include "base/log.h"
 #include "vm/boot.h"
 #include "vm/jail.h"
-#include "vm/qmp.h"
 #include "vm/template.h"
 #include "vm/vm.h"
 
@@ -21,6 +20,7 @@
 
 #define ENTROPY_BYTES 64
 #define MACHINE_ID_BYTES 16
+#define HOST_FULL_BYTES (1024 * 1024) /* a disk grows by 64 KiB and more at once */
 #define FLUSH_MS 15000
 
 /* n random bytes as hex. */
@@ -145,13 +145,15 @@ static struct vm *start(struct loop *loop, const struct vm_spec *spec, const str
 	return NULL;
 }
 
-/* A guest whose writes the host refused knows only that its disk has errors. */
 static int explain(const struct vm *vm, struct pyro_error *err)
 {
-	return qmp_disk_is_full(vm->qmp)
-		       ? err_set(err, PYRO_E_NO_SPACE,
-				 "the host has no space left for the guest's disk")
-		       : -1;
+	if (err->code == PYRO_E_SYSTEM && dir_free_bytes(vm->spec.dir) < HOST_FULL_BYTES)
+		return err_set(err, PYRO_E_NO_SPACE,
+			       "the host has no space left for the guest's disk");
+	if (err->code != PYRO_E_NO_SPACE)
+		return -1;
+	(void)err_wrap(err, "in the guest");
+	return err_hint(err, "remove files in the guest, then try again");
 }
 
 static int stop(struct vm *vm, struct pyro_error *err)
@@ -199,4 +201,5 @@ const struct engine engine_qemu = {
 	.stop = stop,
 	.snapshot = snapshot,
 	.delete_snapshot = qemu_delete_snapshot,
+	.explain = explain,
 };

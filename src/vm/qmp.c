@@ -29,7 +29,6 @@ struct qmp {
 	bool is_migrated;  /* a MIGRATION event told the end */
 	bool has_answer;   /* or the connection ended: see is_down */
 	bool is_port_open; /* a VSERPORT_CHANGE event said so */
-	bool is_disk_full; /* a BLOCK_IO_ERROR event said so */
 	bool is_down;
 	json_t *answer;
 	char migration_status[32];
@@ -39,13 +38,10 @@ static void note_event(struct qmp *qmp, const char *event, const json_t *message
 {
 	const json_t *data = json_object_get(message, "data");
 	const char *status = json_string_value(json_object_get(data, "status"));
-	const char *reason = json_string_value(json_object_get(data, "reason"));
 
 	log_debug("qmp: event %s", event);
 	if (strcmp(event, "VSERPORT_CHANGE") == 0)
 		qmp->is_port_open = json_is_true(json_object_get(data, "open"));
-	if (strcmp(event, "BLOCK_IO_ERROR") == 0 && reason)
-		qmp->is_disk_full = qmp->is_disk_full || strcmp(reason, strerror(ENOSPC)) == 0;
 	if (strcmp(event, "MIGRATION") != 0 || !status)
 		return;
 	(void)snprintf(qmp->migration_status, sizeof(qmp->migration_status), "%s", status);
@@ -188,9 +184,10 @@ static int exchange(struct qmp *qmp, const char *command, json_t *args, int pass
 	error = json_object_get(qmp->answer, "error");
 	if (error) {
 		const char *desc = json_string_value(json_object_get(error, "desc"));
+		bool is_full = desc && strstr(desc, strerror(ENOSPC));
 
-		return err_set(err, PYRO_E_BOOT_FAILED, "QEMU refused '%s': %s", command,
-			       desc ? desc : "no reason given");
+		return err_set(err, is_full ? PYRO_E_NO_SPACE : PYRO_E_BOOT_FAILED,
+			       "QEMU refused '%s': %s", command, desc ? desc : "no reason given");
 	}
 	if (ret)
 		*ret = json_incref(json_object_get(qmp->answer, "return"));
@@ -225,11 +222,6 @@ int qmp_await_migration(struct qmp *qmp, int64_t deadline, struct pyro_error *er
 		return err_set(err, PYRO_E_BOOT_FAILED, "QEMU could not move the machine state: %s",
 			       qmp->migration_status);
 	return 0;
-}
-
-bool qmp_disk_is_full(const struct qmp *qmp)
-{
-	return qmp->is_disk_full;
 }
 
 void qmp_expect_port_open(struct qmp *qmp)

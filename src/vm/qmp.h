@@ -8,7 +8,6 @@
 #define VM_QMP_H
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 struct loop;
@@ -37,9 +36,6 @@ int qmp_give_fd(struct qmp *qmp, const char *name, int fd, int64_t deadline,
 
 /* Waits until `migrate` or `migrate-incoming` has come to its end. */
 int qmp_await_migration(struct qmp *qmp, int64_t deadline, struct pyro_error *err);
-
-/* Whether a write of the guest has failed because the host's disk is full, at any time. */
-bool qmp_disk_is_full(const struct qmp *qmp);
 
 /* Waits until the guest has opened its serial port (again) since qmp_expect_port_open(). */
 void qmp_expect_port_open(struct qmp *qmp);
