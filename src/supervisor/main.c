@@ -314,8 +314,7 @@ static int can_renew(struct supervisor *s, bool *ret, struct pyro_error *err)
 
 static int replace_machine(struct supervisor *s, const char *tag, struct pyro_error *err)
 {
-	if (can_renew(s, &s->is_renewing, err) < 0 ||
-	    (!s->is_renewing && disk_revert(s->vm_id, s->dir, tag, err) < 0) ||
+	if ((!s->is_renewing && disk_revert(s->vm_id, s->dir, tag, err) < 0) ||
 	    record_reset(s, err) < 0 || start_vm(s, err) < 0)
 		return -1;
 	/* No template was to be had, so the new disk has no baseline yet. */
@@ -332,9 +331,11 @@ static int reset(struct supervisor *s, const char *tag, struct pyro_error *err)
 {
 	int result;
 
+	if (can_renew(s, &s->is_renewing, err) < 0)
+		return -1;
 	s->is_resetting = true;
 	(void)err_set(&s->reason, PYRO_E_CANCELLED, "the workspace was reset meanwhile");
-	s->vm = vm_free(s->vm);
+	s->vm = s->is_renewing ? vm_leave(s->vm) : vm_free(s->vm);
 	s->reason.code = PYRO_OK;
 	s->is_resetting = false;
 	result = replace_machine(s, tag, err);

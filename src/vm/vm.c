@@ -124,14 +124,12 @@ static void reap_all(void)
 	}
 }
 
-struct vm *vm_free(struct vm *vm)
+/* Kills its first process and lets go of it. What is below that one is our own child then. */
+static void hang_up_and_kill(struct vm *vm)
 {
-	pid_t pid;
+	pid_t pid = vm->child.pid;
 
-	if (!vm)
-		return NULL;
 	vm->is_ending = true;
-	pid = vm->child.pid;
 	loop_remove_child(vm->loop, &vm->child);
 	if (!vm->is_gone)
 		proc_kill(pid);
@@ -140,7 +138,27 @@ struct vm *vm_free(struct vm *vm)
 	loop_remove_fd(vm->loop, &vm->console);
 	fd_close(&vm->console.fd);
 	capture_done(&vm->console_text);
-	reap_all();
-	free(vm);
+}
+
+struct vm *vm_free(struct vm *vm)
+{
+	if (vm) {
+		hang_up_and_kill(vm);
+		reap_all();
+		free(vm);
+	}
+	return NULL;
+}
+
+struct vm *vm_leave(struct vm *vm)
+{
+	if (vm) {
+		hang_up_and_kill(vm);
+		kill_children();
+		/* Also those that were left before and have ended since. */
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+		free(vm);
+	}
 	return NULL;
 }
