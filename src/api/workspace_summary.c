@@ -142,10 +142,10 @@ static char *outcome_of(const struct pyro_workspace_summary *s)
 								   : "entries changed");
 
 	if (!last)
-		return mem_printf("no command was run; %s", changes);
+		return mem_printf("No command was run; %s.", changes);
 	if (last->exit_code == PYRO_NONE)
-		return mem_printf("the last command is %s; %s", last->state, changes);
-	return mem_printf("the last command exited with %lld; %s", (long long)last->exit_code,
+		return mem_printf("The last command is %s; %s.", last->state, changes);
+	return mem_printf("The last command exited with %lld; %s.", (long long)last->exit_code,
 			  changes);
 }
 

@@ -63,15 +63,39 @@ static int code_of(const struct op_row *op, const void *record)
 	return 0;
 }
 
-static int print(const struct op_row *op, const void *record, bool as_json)
+/* The options that are about printing. */
+static struct print_style style_of(const struct op_row *op, const void *args, bool as_json)
+{
+	struct print_style style = {.colour = show_has_colour(STDOUT_FILENO)};
+
+	if (op == &ops_rows[OP_create_workspace])
+		style.is_id_only = ((const struct pyro_create_workspace_args *)args)->id_only;
+	if (op == &ops_rows[OP_read_workspace_file])
+		style.is_content_only =
+			((const struct pyro_read_workspace_file_args *)args)->content_only;
+	if (op == &ops_rows[OP_read_workspace_disk])
+		style.is_content_only =
+			((const struct pyro_read_workspace_disk_args *)args)->content_only;
+	/* Whoever is no terminal gets every byte as it is. */
+	style.is_content_out = op->ret == &ops_records[REC_file_read] && !as_json &&
+			       (style.is_content_only || !isatty(STDOUT_FILENO));
+	return style;
+}
+
+static int print(const struct op_row *op, const void *record, const struct print_style *style,
+		 bool as_json)
 {
 	AUTO_BUF struct buf out = BUF_INIT(PRINT_MAX);
+	AUTO_BUF struct buf note = BUF_INIT(64 * 1024);
+	int code;
 
 	if (as_json)
 		print_json(op->ret, record, &out);
 	else
-		print_result(op, record, show_has_colour(STDOUT_FILENO), &out);
-	return exit_text(&out, code_of(op, record));
+		print_result(op, record, style, &out, &note);
+	code = exit_text(&out, code_of(op, record));
+	(void)exit_write(STDERR_FILENO, buf_text(&note), note.len);
+	return code;
 }
 
 static int fail(const struct show *show, const struct pyro_error *err, bool as_json)
@@ -87,12 +111,16 @@ static int fail(const struct show *show, const struct pyro_error *err, bool as_j
 static int call(struct pyro *p, const struct op_row *op, const void *args, bool as_json)
 {
 	enum op_id id = (enum op_id)(op - ops_rows);
+	const struct print_style style = style_of(op, args, as_json);
 	AUTO_FREE void *record = mem_zalloc(1, op->ret->size);
 	struct show show;
 	struct pyro_error err;
 	int code;
 
-	show_init(&show, p, as_json, &caught);
+	/* The content of a file comes the same way as the output of a command. */
+	show_init(&show, p,
+		  as_json || (op->ret == &ops_records[REC_file_read] && !style.is_content_out),
+		  &caught);
 	pass_input(p, op);
 	code = ops_call(id, p, args, record, &err);
 	show_begin_line(&show);
@@ -100,7 +128,9 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 		return fail(&show, &err, as_json);
 	if (op->ret == &ops_records[REC_run])
 		show_run(&show, op->cli, record);
-	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, as_json);
+	if (op->ret == &ops_records[REC_workspace_exec])
+		show_exec(&show, record);
+	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, &style, as_json);
 	values_done(op->ret, record);
 	return code;
 }

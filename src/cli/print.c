@@ -1,6 +1,8 @@
 #include "cli/print.h"
 
 #include "base/buf.h"
+#include "cli/form.h"
+#include "cli/print_workspace.h"
 #include "cli/show.h"
 #include "ops/values.h"
 
@@ -8,13 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#define GREEN "\033[32m"
-#define RED "\033[1;31m"
-#define YELLOW "\033[33m"
-#define BOLD "\033[1m"
-#define PLAIN "\033[0m"
 
 #define DOCTOR_WIDTH 20
 #define LIST_LINE_MAX 60
@@ -27,11 +22,6 @@ void print_json(const struct rec_row *rec, const void *record, struct buf *out)
 
 	json_decref(object);
 	buf_printf(out, "%s\n", text ? text : "{}");
-}
-
-static void coloured(struct buf *out, bool colour, const char *sequence, const char *text)
-{
-	buf_printf(out, "%s%s%s", colour ? sequence : "", text, colour ? PLAIN : "");
 }
 
 /* "Install dir" from install_dir, "VM ID" from vm_id; without the unit that the value shows. */
@@ -62,25 +52,14 @@ static void label_of(const char *name, unsigned flags, char *label, size_t size)
 	}
 }
 
-static void local_time(struct buf *out, double at)
-{
-	time_t seconds = (time_t)at;
-	struct tm tm;
-	char text[32];
-
-	if (localtime_r(&seconds, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
-		buf_puts(out, text);
-}
-
 static void number(struct buf *out, const struct rec_field *f, double value)
 {
 	if (f->flags & TIME)
-		local_time(out, value);
+		form_time(out, value);
 	else if (f->flags & BYTES)
 		show_bytes(out, (int64_t)value);
 	else if (f->flags & MILLIS)
-		buf_printf(out, value < 1000 ? "%.0f ms" : "%.2f s",
-			   value < 1000 ? value : value / 1000);
+		form_millis(out, value);
 	else
 		buf_printf(out, "%.15g", value);
 }
@@ -138,14 +117,6 @@ static bool scalar(struct buf *out, const struct rec_field *f, const char *recor
 	}
 }
 
-/* "Label:   value", the value at column `width`. */
-static void labelled(struct buf *out, size_t width, const char *label, const char *value)
-{
-	size_t used = strlen(label) + 1;
-
-	buf_printf(out, "%s:%*s%s\n", label, used < width ? (int)(width - used) : 1, "", value);
-}
-
 /* Where the values of a record's fields begin. */
 static size_t width_of(const struct rec_row *rec)
 {
@@ -169,15 +140,11 @@ static void field_line(struct buf *out, size_t width, const struct rec_field *f,
 	if (!scalar(&value, f, record, width))
 		return;
 	label_of(f->name, f->flags, label, sizeof(label));
-	labelled(out, width, label, buf_text(&value));
+	form_labelled(out, width, label, buf_text(&value));
 }
 
-/* One line of a table: the titles where item is NULL. */
-static void table_line(struct buf *out, const struct rec_field *list, const char *item,
-		       const size_t *widths)
+static void item_cells(struct form_table *table, const struct rec_field *list, const char *item)
 {
-	size_t i = 0, pending = 0;
-
 	for (const struct rec_field *f = list->of->fields; f->name; f++) {
 		AUTO_BUF struct buf cell = BUF_INIT(4096);
 		char label[64];
@@ -185,53 +152,29 @@ static void table_line(struct buf *out, const struct rec_field *list, const char
 		if (!(f->flags & COLUMN))
 			continue;
 		label_of(f->name, f->flags, label, sizeof(label));
-		if (!item)
-			buf_puts(&cell, label);
-		else if (!scalar(&cell, f, item, 0))
+		if (item && !scalar(&cell, f, item, 0))
 			buf_puts(&cell, "-");
-		buf_printf(out, "%*s%s", (int)pending, "", buf_text(&cell));
-		pending = widths[i] > cell.len ? widths[i] - cell.len + 2 : 2;
-		i++;
-	}
-	buf_puts(out, "\n");
-}
-
-static void widen(const struct rec_field *list, const char *item, size_t *widths, size_t max)
-{
-	size_t i = 0;
-
-	for (const struct rec_field *f = list->of->fields; f->name && i < max; f++) {
-		AUTO_BUF struct buf cell = BUF_INIT(4096);
-
-		if (!(f->flags & COLUMN))
-			continue;
-		if (item)
-			(void)scalar(&cell, f, item, 0);
-		else
-			buf_printf(&cell, "%s", f->name);
-		if (cell.len > widths[i])
-			widths[i] = cell.len;
-		i++;
+		form_cell(table, item ? buf_text(&cell) : label);
 	}
 }
 
-/* The COLUMN fields of every record of a list, each as wide as its widest value. */
+/* The COLUMN fields of every record of a list. */
 static void table(struct buf *out, const struct rec_field *list, const char *record)
 {
 	const char *items = *(const char *const *)(record + list->offset);
 	size_t count = *(const size_t *)(record + list->side);
-	size_t widths[32] = {0};
+	struct form_table table = {0};
 
 	if (!count) {
 		buf_puts(out, "None.\n");
 		return;
 	}
-	widen(list, NULL, widths, ARRAY_SIZE(widths));
+	for (const struct rec_field *f = list->of->fields; f->name; f++)
+		table.columns += (f->flags & COLUMN) != 0;
+	item_cells(&table, list, NULL);
 	for (size_t i = 0; i < count; i++)
-		widen(list, items + i * list->of->size, widths, ARRAY_SIZE(widths));
-	table_line(out, list, NULL, widths);
-	for (size_t i = 0; i < count; i++)
-		table_line(out, list, items + i * list->of->size, widths);
+		item_cells(&table, list, items + i * list->of->size);
+	form_table_end(&table, false, out);
 }
 
 /* Any record: its fields, then those of nested records; a list is a table and nothing else. */
@@ -257,8 +200,8 @@ static void print_catalog(struct buf *out, const struct pyro_environment_list *l
 		const struct pyro_environment *e = &list->environments[i];
 
 		buf_printf(out, "%s [", e->name);
-		coloured(out, colour, e->installed ? GREEN : YELLOW,
-			 e->installed ? "installed" : "not installed");
+		form_coloured(out, colour, e->installed ? FORM_GREEN : FORM_YELLOW,
+			      e->installed ? "installed" : "not installed");
 		buf_printf(out, "] %s\n", e->description);
 	}
 }
@@ -276,8 +219,8 @@ static void print_environment(struct buf *out, const struct pyro_environment *e,
 	size_t width = strlen("Default packages: ");
 
 	buf_printf(out, "%s: %s\n", title, e->name);
-	labelled(out, width, "Version", e->version);
-	labelled(out, width, "Distribution", distribution);
+	form_labelled(out, width, "Version", e->version);
+	form_labelled(out, width, "Distribution", distribution);
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		for (const struct rec_field *f = rec->fields; f->name; f++)
 			if (strcmp(f->name, order[i]) == 0)
@@ -288,10 +231,10 @@ static void verdict(struct buf *out, const char *label, bool is_good, const char
 {
 	AUTO_BUF struct buf value = BUF_INIT(4096);
 
-	coloured(&value, colour, is_good ? GREEN : RED, is_good ? "PASS" : "FAIL");
+	form_coloured(&value, colour, is_good ? FORM_GREEN : FORM_RED, is_good ? "PASS" : "FAIL");
 	if (why)
 		buf_printf(&value, " (%s)", why);
-	labelled(out, DOCTOR_WIDTH, label, buf_text(&value));
+	form_labelled(out, DOCTOR_WIDTH, label, buf_text(&value));
 }
 
 static void print_kvm(struct buf *out, const struct pyro_kvm_status *kvm)
@@ -303,7 +246,7 @@ static void print_kvm(struct buf *out, const struct pyro_kvm_status *kvm)
 		   kvm->writable ? "yes" : "no", kvm->usable ? "yes" : "no");
 	if (kvm->reason)
 		buf_printf(&value, " (%s)", kvm->reason);
-	labelled(out, DOCTOR_WIDTH, "KVM", buf_text(&value));
+	form_labelled(out, DOCTOR_WIDTH, "KVM", buf_text(&value));
 }
 
 static void print_daily_loop(struct buf *out, const struct pyro_daily_loop *loop, bool colour)
@@ -311,19 +254,19 @@ static void print_daily_loop(struct buf *out, const struct pyro_daily_loop *loop
 	bool is_warm = strcmp(loop->status, "WARM") == 0;
 	AUTO_BUF struct buf value = BUF_INIT(4096);
 
-	coloured(&value, colour, is_warm ? GREEN : YELLOW, loop->status);
+	form_coloured(&value, colour, is_warm ? FORM_GREEN : FORM_YELLOW, loop->status);
 	buf_printf(&value, " %s", loop->environment);
 	if (loop->prepared_at != (double)PYRO_NONE) {
 		buf_puts(&value, ", proved ");
-		local_time(&value, loop->prepared_at);
+		form_time(&value, loop->prepared_at);
 	}
 	if (loop->reason)
 		buf_printf(&value, " (%s)", loop->reason);
-	labelled(out, DOCTOR_WIDTH, "Daily loop", buf_text(&value));
+	form_labelled(out, DOCTOR_WIDTH, "Daily loop", buf_text(&value));
 	if (!is_warm) {
 		AUTO_FREE char *fix = mem_printf("pyro prepare %s", loop->environment);
 
-		labelled(out, DOCTOR_WIDTH, "  run", fix);
+		form_labelled(out, DOCTOR_WIDTH, "  run", fix);
 	}
 }
 
@@ -331,10 +274,10 @@ static void print_issues(struct buf *out, const struct pyro_doctor *d, bool colo
 {
 	for (size_t i = 0; i < d->issues_count; i++) {
 		buf_puts(out, "\n");
-		coloured(out, colour, RED, "FAIL");
+		form_coloured(out, colour, FORM_RED, "FAIL");
 		buf_printf(out, " %s: %s\n", d->issues[i].check, d->issues[i].message);
 		buf_puts(out, "  fix: ");
-		coloured(out, colour, BOLD, d->issues[i].fix);
+		form_coloured(out, colour, FORM_BOLD, d->issues[i].fix);
 		buf_puts(out, "\n");
 	}
 }
@@ -347,35 +290,37 @@ static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colo
 					  : mem_printf("no (%s)", d->networking.reason);
 
 	texts(&installed, d->catalog.installed, DOCTOR_WIDTH);
-	labelled(out, DOCTOR_WIDTH, "Platform", d->platform);
+	form_labelled(out, DOCTOR_WIDTH, "Platform", d->platform);
 	verdict(out, "Runtime", d->runtime_ok, NULL, colour);
 	print_kvm(out, &d->kvm);
-	labelled(out, DOCTOR_WIDTH, "Accelerator", d->accel);
-	labelled(out, DOCTOR_WIDTH, "Jail", d->jail);
+	form_labelled(out, DOCTOR_WIDTH, "Accelerator", d->accel);
+	form_labelled(out, DOCTOR_WIDTH, "Jail", d->jail);
 	verdict(out, "VM boot", d->capabilities.vm_boot, NULL, colour);
 	verdict(out, "Guest exec", d->capabilities.guest_exec, NULL, colour);
-	labelled(out, DOCTOR_WIDTH, "Guest network", network);
-	labelled(out, DOCTOR_WIDTH, "Catalog version", d->catalog.version);
-	labelled(out, DOCTOR_WIDTH, "Environment cache", d->catalog.cache_dir);
-	labelled(out, DOCTOR_WIDTH, "Installed", buf_text(&installed));
+	form_labelled(out, DOCTOR_WIDTH, "Guest network", network);
+	form_labelled(out, DOCTOR_WIDTH, "Catalog version", d->catalog.version);
+	form_labelled(out, DOCTOR_WIDTH, "Environment cache", d->catalog.cache_dir);
+	form_labelled(out, DOCTOR_WIDTH, "Installed", buf_text(&installed));
 	if (d->project_source)
-		labelled(out, DOCTOR_WIDTH, "Project source", d->project_source);
+		form_labelled(out, DOCTOR_WIDTH, "Project source", d->project_source);
 	if (d->has_daily_loop)
 		print_daily_loop(out, &d->daily_loop, colour);
 	print_issues(out, d, colour);
 }
 
-void print_result(const struct op_row *op, const void *record, bool colour, struct buf *out)
+void print_result(const struct op_row *op, const void *record, const struct print_style *style,
+		  struct buf *out, struct buf *note)
 {
 	if (op->hints & JSON_RESULT)
 		print_json(op->ret, record, out);
 	else if (op == &ops_rows[OP_list_environments])
-		print_catalog(out, record, colour);
+		print_catalog(out, record, style->colour);
 	else if (op->ret == &ops_records[REC_environment])
 		print_environment(out, record,
 				  op == &ops_rows[OP_pull_environment] ? "Pulled" : "Environment");
 	else if (op == &ops_rows[OP_doctor])
-		print_doctor(out, record, colour);
-	else if (op->ret != &ops_records[REC_run]) /* that one was shown as it happened */
-		block(out, op->ret, record);
+		print_doctor(out, record, style->colour);
+	else if (op->ret != &ops_records[REC_run] && op->ret != &ops_records[REC_workspace_exec] &&
+		 !print_workspace(op, record, style, out, note))
+		block(out, op->ret, record); /* and those that ran were shown as it happened */
 }

@@ -12,7 +12,17 @@ struct buf;
 #define PRINT_MAX (16 * 1024 * 1024)
 
 void print_json(const struct rec_row *rec, const void *record, struct buf *out);
-/* The result of an operation. `colour`: with escape sequences. */
-void print_result(const struct op_row *op, const void *record, bool colour, struct buf *out);
+
+struct print_style {
+	bool colour;          /* stdout shows escape sequences */
+	bool is_id_only;      /* --id-only */
+	bool is_content_only; /* --content-only */
+	bool is_content_out;  /* a file's content went to stdout already, byte for byte */
+};
+
+/* The result of an operation: `out` is for stdout, and `note`, what is said about it, for stderr.
+ */
+void print_result(const struct op_row *op, const void *record, const struct print_style *style,
+		  struct buf *out, struct buf *note);
 
 #endif

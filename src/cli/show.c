@@ -220,6 +220,19 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 		phase_line(s, op, detail);
 }
 
+void show_exec(struct show *s, const struct pyro_workspace_exec *exec)
+{
+	AUTO_FREE char *detail = mem_printf(
+		"workspace_id=%s sequence=%lld execution_mode=%s exit_code=%lld duration_ms=%lld",
+		exec->workspace_id, (long long)exec->sequence, exec->execution_mode,
+		(long long)exec->exit_code, (long long)exec->duration_ms);
+
+	if (strcmp(exec->execution_mode, "host_compat") == 0)
+		warn_host_compat(s, "");
+	if (!s->is_quiet)
+		phase_line(s, "workspace-exec", detail);
+}
+
 void show_init(struct show *s, struct pyro *p, bool is_quiet, const volatile sig_atomic_t *caught)
 {
 	const struct pyro_observer observer = {on_phase, on_progress, on_output, s};

@@ -1,0 +1,185 @@
+#include "cli/form.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+void form_coloured(struct buf *out, bool colour, const char *sequence, const char *text)
+{
+	buf_printf(out, "%s%s%s", colour ? sequence : "", text, colour ? FORM_PLAIN : "");
+}
+
+void form_labelled(struct buf *out, size_t width, const char *label, const char *value)
+{
+	size_t used = strlen(label) + 1;
+
+	buf_printf(out, "%s:%*s%s\n", label, used < width ? (int)(width - used) : 1, "", value);
+}
+
+void form_time(struct buf *out, double at)
+{
+	time_t seconds = (time_t)at;
+	struct tm tm;
+	char text[32];
+
+	if (localtime_r(&seconds, &tm) && strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
+		buf_puts(out, text);
+}
+
+void form_duration(struct buf *out, double seconds)
+{
+	if (seconds < 100)
+		buf_printf(out, "%.0f s", seconds);
+	else if (seconds < 100 * 60)
+		buf_printf(out, "%.0f min", seconds / 60);
+	else if (seconds < 48 * 3600)
+		buf_printf(out, "%.0f h", seconds / 3600);
+	else
+		buf_printf(out, "%.0f days", seconds / 86400);
+}
+
+void form_relative(struct buf *out, double at)
+{
+	double left = at - clock_wall();
+
+	if (left > -0.5 && left < 0.5) {
+		buf_puts(out, "now");
+		return;
+	}
+	buf_puts(out, left > 0 ? "in " : "");
+	form_duration(out, left > 0 ? left : -left);
+	buf_puts(out, left > 0 ? "" : " ago");
+}
+
+void form_millis(struct buf *out, double ms)
+{
+	buf_printf(out, ms < 1000 ? "%.0f ms" : "%.2f s", ms < 1000 ? ms : ms / 1000);
+}
+
+void form_count(struct buf *out, long long n, const char *one, const char *several)
+{
+	buf_printf(out, "%lld %s", n, n == 1 ? one : several);
+}
+
+void form_clean(struct buf *out, const char *text)
+{
+	AUTO_FREE char *copy = mem_strdup(text);
+
+	utf8_clean_line(copy);
+	buf_puts(out, copy);
+}
+
+void form_lines(struct buf *out, const char *prefix, const char *text)
+{
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		AUTO_FREE char *line = mem_strndup(text, len);
+
+		buf_puts(out, prefix);
+		form_clean(out, line);
+		buf_puts(out, "\n");
+		text += len + (text[len] == '\n');
+	}
+}
+
+static bool needs_quotes(const char *word)
+{
+	return !*word || strpbrk(word, " \t\n'\"\\$&|;<>()*?[]#~`!{}");
+}
+
+void form_command(struct buf *out, char *const *command)
+{
+	if (command[0] && !command[1]) {
+		form_clean(out, command[0]);
+		return;
+	}
+	for (size_t i = 0; command[i]; i++) {
+		buf_puts(out, i ? " " : "");
+		if (!needs_quotes(command[i])) {
+			form_clean(out, command[i]);
+			continue;
+		}
+		buf_puts(out, "'");
+		for (const char *c = command[i]; *c; c++) {
+			if (*c == '\'')
+				buf_puts(out, "'\\'");
+			buf_append(out, (unsigned char)*c < ' ' ? " " : c, 1);
+		}
+		buf_puts(out, "'");
+	}
+}
+
+/*
+ * Tables.
+ */
+
+struct form_cell *form_cell(struct form_table *table, const char *text)
+{
+	struct form_cell *cell;
+	AUTO_BUF struct buf clean = BUF_INIT(64 * 1024);
+
+	if ((table->n & (table->n - 1)) == 0)
+		table->cells = mem_resize(table->cells, table->n ? table->n * 2 : 1,
+					  sizeof(*table->cells));
+	form_clean(&clean, text);
+	cell = &table->cells[table->n++];
+	*cell = (struct form_cell){.text = mem_strdup(buf_text(&clean))};
+	return cell;
+}
+
+/* Characters are counted, not bytes; that some are two columns wide is left at that. */
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
+static size_t column_width(const struct form_table *table, size_t column)
+{
+	size_t width = 0;
+
+	for (size_t i = column; i < table->n; i += table->columns)
+		if (width_of(table->cells[i].text) > width)
+			width = width_of(table->cells[i].text);
+	return width;
+}
+
+/* What is to be left free before the next cell is written only if there is one. */
+static size_t print_cell(const struct form_cell *cell, size_t width, size_t pending, bool colour,
+			 struct buf *out)
+{
+	size_t pad = width - width_of(cell->text);
+
+	if (!*cell->text)
+		return pending + width + 2;
+	buf_printf(out, "%*s", (int)(pending + (cell->is_right ? pad : 0)), "");
+	form_coloured(out, colour && cell->colour, cell->colour, cell->text);
+	return cell->is_right ? 2 : pad + 2;
+}
+
+void form_table_end(struct form_table *table, bool colour, struct buf *out)
+{
+	AUTO_FREE size_t *widths = mem_zalloc(table->columns, sizeof(*widths));
+	size_t pending = 0;
+
+	for (size_t i = 0; i < table->columns; i++)
+		widths[i] = column_width(table, i);
+	for (size_t i = 0; i < table->n; i++) {
+		size_t column = i % table->columns;
+
+		pending = print_cell(&table->cells[i], widths[column], column ? pending : 0, colour,
+				     out);
+		buf_puts(out, column + 1 == table->columns ? "\n" : "");
+	}
+	for (size_t i = 0; i < table->n; i++)
+		free(table->cells[i].text);
+	free(table->cells);
+	*table = (struct form_table){.columns = table->columns};
+}

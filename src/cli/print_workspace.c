@@ -1,0 +1,538 @@
+#include "cli/print_workspace.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "cli/form.h"
+#include "cli/show.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define WIDTH strlen("Last activity: ")
+#define LINE_MAX (256 * 1024)
+
+static void line(struct buf *out, const char *label, const char *value)
+{
+	AUTO_BUF struct buf clean = BUF_INIT(LINE_MAX);
+
+	form_clean(&clean, value);
+	form_labelled(out, WIDTH, label, buf_text(&clean));
+}
+
+static void time_line(struct buf *out, const char *label, double at)
+{
+	AUTO_BUF struct buf value = BUF_INIT(256);
+
+	form_relative(&value, at);
+	buf_puts(&value, ", at ");
+	form_time(&value, at);
+	line(out, label, buf_text(&value));
+}
+
+static const char *state_colour(const char *state)
+{
+	if (strcmp(state, "started") == 0)
+		return FORM_GREEN;
+	return strcmp(state, "failed") == 0 ? FORM_RED : FORM_YELLOW;
+}
+
+static void add_labels(struct buf *out, char *const *labels)
+{
+	for (size_t i = 0; labels && labels[i]; i++)
+		buf_printf(out, "%s%s", i ? ", " : "", labels[i]);
+}
+
+/* "812 entries, 3.2 MiB" */
+static void add_content(struct buf *out, int64_t entries, int64_t bytes)
+{
+	form_count(out, entries, "entry", "entries");
+	buf_puts(out, ", ");
+	show_bytes(out, bytes);
+}
+
+/*
+ * One workspace.
+ */
+
+static void seed_line(struct buf *out, const struct pyro_workspace_seed *seed)
+{
+	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+
+	if (strcmp(seed->mode, "empty") == 0) {
+		line(out, "Seed", "empty");
+		return;
+	}
+	buf_printf(&value, "%s %s, ",
+		   strcmp(seed->mode, "directory") == 0 ? "directory" : "archive",
+		   seed->seed_path ? seed->seed_path : "");
+	add_content(&value, seed->entry_count, seed->bytes_written);
+	line(out, "Seed", buf_text(&value));
+}
+
+static void state_lines(struct buf *out, const struct pyro_workspace *ws, bool colour)
+{
+	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+
+	form_coloured(&value, colour, state_colour(ws->state), ws->state);
+	if (ws->reason) {
+		buf_puts(&value, ": ");
+		form_clean(&value, ws->reason);
+	}
+	form_labelled(out, WIDTH, "State", buf_text(&value));
+	if (!ws->next_step)
+		return;
+	buf_reset(&value);
+	form_coloured(&value, colour, FORM_BOLD, ws->next_step);
+	form_labelled(out, WIDTH, "Next", buf_text(&value));
+}
+
+static void machine_lines(struct buf *out, const struct pyro_workspace *ws)
+{
+	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+
+	buf_printf(&value, "%s, %lld vCPU, %lld MiB", ws->environment, (long long)ws->vcpu_count,
+		   (long long)ws->mem_mib);
+	if (ws->execution_mode)
+		buf_printf(&value, ", %s", ws->execution_mode);
+	if (ws->accel)
+		buf_printf(&value, " (%s)", ws->accel);
+	line(out, "Environment", buf_text(&value));
+	line(out, "Network", ws->network_policy);
+}
+
+static void reset_line(struct buf *out, const struct pyro_workspace *ws)
+{
+	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+
+	if (!ws->reset_count)
+		return;
+	buf_printf(&value, "%lld, the last one ", (long long)ws->reset_count);
+	if (ws->has_workspace_reset)
+		buf_printf(&value, "now to %s", ws->workspace_reset.snapshot_name);
+	else
+		form_relative(&value, ws->last_reset_at);
+	line(out, "Resets", buf_text(&value));
+}
+
+static void print_one(struct buf *out, const struct pyro_workspace *ws, bool colour)
+{
+	AUTO_BUF struct buf labels = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf counts = BUF_INIT(256);
+
+	line(out, "Workspace", ws->workspace_id);
+	if (ws->name)
+		line(out, "Name", ws->name);
+	add_labels(&labels, ws->labels);
+	if (labels.len)
+		line(out, "Labels", buf_text(&labels));
+	state_lines(out, ws, colour);
+	machine_lines(out, ws);
+	seed_line(out, &ws->workspace_seed);
+	time_line(out, "Created", ws->created_at);
+	time_line(out, "Last activity", ws->last_activity_at);
+	time_line(out, "Expires", ws->expires_at);
+	buf_printf(&counts, "%lld", (long long)ws->command_count);
+	line(out, "Commands", buf_text(&counts));
+	reset_line(out, ws);
+}
+
+/*
+ * Lists.
+ */
+
+static void relative_cell(struct form_table *table, double at)
+{
+	AUTO_BUF struct buf text = BUF_INIT(64);
+
+	form_relative(&text, at);
+	form_cell(table, buf_text(&text));
+}
+
+static void workspace_cells(struct form_table *table, const struct pyro_workspace *ws)
+{
+	AUTO_BUF struct buf labels = BUF_INIT(LINE_MAX);
+
+	add_labels(&labels, ws->labels);
+	form_cell(table, ws->name ? ws->name : "-");
+	form_cell(table, ws->workspace_id);
+	form_cell(table, ws->state)->colour = state_colour(ws->state);
+	form_cell(table, ws->environment);
+	relative_cell(table, ws->last_activity_at);
+	relative_cell(table, ws->expires_at);
+	form_cell(table, buf_text(&labels));
+}
+
+static void titles(struct form_table *table, const char *const *names)
+{
+	for (size_t i = 0; i < table->columns; i++)
+		form_cell(table, names[i])->colour = FORM_DIM;
+}
+
+static void print_list(struct buf *out, struct buf *note, const struct pyro_workspace_list *list,
+		       bool colour)
+{
+	static const char *const names[] = {"NAME",   "WORKSPACE ID", "STATE", "ENVIRONMENT",
+					    "ACTIVE", "EXPIRES",      "LABELS"};
+	struct form_table table = {.columns = ARRAY_SIZE(names)};
+
+	if (!list->workspaces_count) {
+		buf_puts(note, "No workspaces. Make one: pyro workspace create debian:12 "
+			       "--seed-path .\n");
+		return;
+	}
+	titles(&table, names);
+	for (size_t i = 0; i < list->workspaces_count; i++)
+		workspace_cells(&table, &list->workspaces[i]);
+	form_table_end(&table, colour, out);
+}
+
+static void print_snapshots(struct buf *out, const struct pyro_snapshot_list *list, bool colour)
+{
+	static const char *const names[] = {"SNAPSHOT", "KIND", "CREATED"};
+	struct form_table table = {.columns = ARRAY_SIZE(names)};
+
+	titles(&table, names);
+	for (size_t i = 0; i < list->snapshots_count; i++) {
+		form_cell(&table, list->snapshots[i].snapshot_name);
+		form_cell(&table, list->snapshots[i].kind);
+		relative_cell(&table, list->snapshots[i].created_at);
+	}
+	form_table_end(&table, colour, out);
+}
+
+static const char *type_letter(const char *artifact_type)
+{
+	if (strcmp(artifact_type, "directory") == 0)
+		return "d";
+	if (strcmp(artifact_type, "symlink") == 0)
+		return "l";
+	return strcmp(artifact_type, "file") == 0 ? "-" : "?";
+}
+
+static void file_cells(struct form_table *table, const struct pyro_file_entry *e, const char *name)
+{
+	bool is_dir = strcmp(e->artifact_type, "directory") == 0;
+	AUTO_FREE char *shown =
+		mem_printf("%s%s%s%s", name, is_dir ? "/" : "", e->link_target ? " -> " : "",
+			   e->link_target ? e->link_target : "");
+	AUTO_BUF struct buf size = BUF_INIT(64);
+
+	if (strcmp(e->artifact_type, "file") == 0)
+		show_bytes(&size, e->size_bytes);
+	form_cell(table, type_letter(e->artifact_type));
+	form_cell(table, buf_text(&size))->is_right = true;
+	form_cell(table, shown)->colour = is_dir ? FORM_CYAN : NULL;
+}
+
+/* Names as in the directory that was listed. */
+static void print_files(struct buf *out, struct buf *note, const struct pyro_file_list *list,
+			bool colour)
+{
+	struct form_table table = {.columns = 3};
+	size_t base = strcmp(list->path, "/") == 0 ? 0 : strlen(list->path);
+	bool is_dir = strcmp(list->artifact_type, "directory") == 0;
+
+	for (size_t i = 0; i < list->entries_count; i++) {
+		const struct pyro_file_entry *e = &list->entries[i];
+		bool is_below =
+			is_dir && strncmp(e->path, list->path, base) == 0 && e->path[base] == '/';
+
+		file_cells(&table, e, is_below ? e->path + base + 1 : e->path);
+	}
+	form_table_end(&table, colour, out);
+	if (!list->entries_count)
+		buf_printf(note, "%s is empty.\n", list->path);
+}
+
+/*
+ * Commands.
+ */
+
+static void print_entry(struct buf *out, const struct pyro_workspace_command *c, bool colour)
+{
+	AUTO_BUF struct buf command = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf how = BUF_INIT(1024);
+	bool is_good = c->exit_code == 0;
+
+	form_command(&command, c->command);
+	buf_printf(out, "[%lld] $ ", (long long)c->sequence);
+	form_coloured(out, colour, FORM_BOLD, buf_text(&command));
+	buf_puts(out, "\n");
+	form_lines(out, "", c->stdout);
+	form_lines(out, colour ? "\033[31m!\033[0m " : "! ", c->stderr);
+	if (c->exit_code != PYRO_NONE)
+		buf_printf(&how, "%s %lld", c->timed_out ? "timed out," : "exit",
+			   (long long)c->exit_code);
+	else
+		buf_puts(&how, c->state);
+	if (c->duration_ms != PYRO_NONE) {
+		buf_puts(&how, " after ");
+		form_millis(&how, (double)c->duration_ms);
+	}
+	buf_puts(&how, ", begun ");
+	form_relative(&how, c->started_at);
+	buf_printf(out, "[%lld] ", (long long)c->sequence);
+	form_coloured(out, colour, is_good ? FORM_DIM : FORM_RED, buf_text(&how));
+	buf_puts(out, "\n");
+}
+
+static void print_logs(struct buf *out, struct buf *note, const struct pyro_workspace_logs *logs,
+		       bool colour)
+{
+	for (size_t i = 0; i < logs->entries_count; i++) {
+		buf_puts(out, i ? "\n" : "");
+		print_entry(out, &logs->entries[i], colour);
+	}
+	if (!logs->entries_count)
+		buf_puts(note, "No commands since the last reset.\n");
+}
+
+/*
+ * Changes.
+ */
+
+/* "3 changed: 1 added, 2 modified" */
+static void add_changes(struct buf *out, const struct pyro_diff_summary *s)
+{
+	const struct {
+		const char *word;
+		int64_t n;
+	} parts[] = {{"added", s->added},
+		     {"modified", s->modified},
+		     {"deleted", s->deleted},
+		     {"of another type", s->type_changed},
+		     {"renamed", s->renamed}};
+	const char *separator = ": ";
+
+	buf_printf(out, "%lld changed", (long long)s->total);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (!parts[i].n)
+			continue;
+		buf_printf(out, "%s%lld %s", separator, (long long)parts[i].n, parts[i].word);
+		separator = ", ";
+	}
+}
+
+static const char *status_mark(const char *status)
+{
+	static const char *const marks[][2] = {
+		{"added", "+"}, {"deleted", "-"}, {"renamed", ">"}, {"type_changed", "t"}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		if (strcmp(status, marks[i][0]) == 0)
+			return marks[i][1];
+	return "~";
+}
+
+static void add_entry(struct buf *out, const struct pyro_diff_entry *e)
+{
+	buf_printf(out, "%s ", status_mark(e->status));
+	if (e->old_path) {
+		form_clean(out, e->old_path);
+		buf_puts(out, " -> ");
+	}
+	form_clean(out, e->path);
+	buf_puts(out, strcmp(e->artifact_type, "directory") == 0 ? "/\n" : "\n");
+}
+
+static const char *patch_colour(const char *text)
+{
+	if (strncmp(text, "@@", 2) == 0)
+		return FORM_CYAN;
+	if (strncmp(text, "+++ ", 4) == 0 || strncmp(text, "--- ", 4) == 0)
+		return FORM_BOLD;
+	if (*text == '+')
+		return FORM_GREEN;
+	if (*text == '-')
+		return "\033[31m";
+	return *text == ' ' ? NULL : FORM_BOLD;
+}
+
+/* For a terminal: as git shows it, and without what could move the cursor. */
+static void add_patch(struct buf *out, const char *patch)
+{
+	while (*patch) {
+		size_t len = strcspn(patch, "\n");
+		AUTO_FREE char *text = mem_strndup(patch, len);
+		AUTO_BUF struct buf clean = BUF_INIT(PRINT_MAX);
+		const char *sequence = patch_colour(text);
+
+		form_clean(&clean, text);
+		form_coloured(out, sequence != NULL, sequence, buf_text(&clean));
+		buf_puts(out, "\n");
+		patch += len + (patch[len] == '\n');
+	}
+}
+
+static void print_diff(struct buf *out, struct buf *note, const struct pyro_workspace_diff *diff,
+		       bool colour)
+{
+	if (diff->patch && colour)
+		add_patch(out, diff->patch);
+	else if (diff->patch)
+		buf_puts(out, diff->patch);
+	else
+		for (size_t i = 0; i < diff->entries_count; i++)
+			add_entry(out, &diff->entries[i]);
+	if (diff->patch_omitted)
+		buf_printf(note, "There is no patch: %s\n", diff->patch_omitted);
+	if (!diff->changed) {
+		buf_puts(note, "No changes.\n");
+		return;
+	}
+	add_changes(note, &diff->summary);
+	buf_puts(note, "\n");
+}
+
+static void print_applied(struct buf *out, const struct pyro_patch_applied *patch)
+{
+	for (size_t i = 0; i < patch->entries_count; i++) {
+		buf_printf(out, "%s ", status_mark(patch->entries[i].status));
+		form_clean(out, patch->entries[i].path);
+		buf_puts(out, "\n");
+	}
+	if (!patch->changed)
+		buf_puts(out, "The patch changes nothing.\n");
+}
+
+/*
+ * One file, and what is said in one line.
+ */
+
+/* Other bytes than text went out as they came, or are not for a terminal. */
+static void print_file(struct buf *out, struct buf *note, const struct pyro_file_read *file,
+		       const struct print_style *style)
+{
+	if (style->is_content_out) {
+		if (style->is_content_only)
+			return;
+	} else if (file->content_is_binary) {
+		buf_printf(note, "It is not text. Its bytes: --content-only, with output to a file "
+				 "or a pipe.\n");
+	} else {
+		form_lines(out, "", file->content);
+	}
+	buf_printf(note, "[%s: ", file->path);
+	if (file->truncated) {
+		show_bytes(note, file->max_bytes);
+		buf_puts(note, " of ");
+	}
+	show_bytes(note, file->size_bytes);
+	buf_puts(note, file->truncated ? "; more: --max-bytes]\n" : "]\n");
+}
+
+static void print_synced(struct buf *out, const struct pyro_workspace_synced *synced)
+{
+	buf_puts(out, "Imported ");
+	form_clean(out, synced->source_path);
+	buf_printf(out, " into %s: ", synced->destination);
+	add_content(out, synced->entry_count, synced->bytes_written);
+	buf_puts(out, "\n");
+}
+
+static void print_export(struct buf *out, const struct pyro_workspace_export *export)
+{
+	buf_puts(out, "Exported ");
+	form_clean(out, export->workspace_path);
+	buf_puts(out, " to ");
+	form_clean(out, export->output_path);
+	buf_printf(out, ": %s, ", export->artifact_type);
+	add_content(out, export->entry_count, export->bytes_written);
+	buf_puts(out, "\n");
+}
+
+static void print_disk_export(struct buf *out, const struct pyro_disk_export *disk)
+{
+	buf_puts(out, "Exported the disk to ");
+	form_clean(out, disk->output_path);
+	buf_printf(out, ": %s, ", disk->disk_format);
+	show_bytes(out, disk->size_bytes);
+	buf_puts(out, ", of which ");
+	show_bytes(out, disk->bytes_written);
+	buf_puts(out, " are written\n");
+}
+
+static void print_written(struct buf *out, const struct pyro_file_written *file)
+{
+	buf_puts(out, "Wrote ");
+	show_bytes(out, file->bytes_written);
+	buf_puts(out, " to ");
+	form_clean(out, file->path);
+	buf_puts(out, "\n");
+}
+
+static void print_cancelled(struct buf *out, const struct pyro_workspace_cancelled *c)
+{
+	buf_printf(out, "Command %lld %s.\n", (long long)c->sequence,
+		   c->cancelled ? "was cancelled" : "had ended already");
+}
+
+bool print_workspace(const struct op_row *op, const void *record, const struct print_style *style,
+		     struct buf *out, struct buf *note)
+{
+	const struct pyro_workspace *ws = record;
+	const struct pyro_snapshot_created *created = record;
+	const struct pyro_snapshot_deleted *deleted = record;
+	const struct pyro_workspace_deleted *gone = record;
+
+	switch (op->ret - ops_records) {
+	case REC_workspace:
+		if (style->is_id_only)
+			buf_printf(out, "%s\n", ws->workspace_id);
+		else
+			print_one(out, ws, style->colour);
+		return true;
+	case REC_workspace_list:
+		print_list(out, note, record, style->colour);
+		return true;
+	case REC_workspace_deleted:
+		buf_printf(out, "Deleted %s\n", gone->workspace_id);
+		return true;
+	case REC_workspace_logs:
+		print_logs(out, note, record, style->colour);
+		return true;
+	case REC_workspace_cancelled:
+		print_cancelled(out, record);
+		return true;
+	case REC_workspace_synced:
+		print_synced(out, record);
+		return true;
+	case REC_file_list:
+		print_files(out, note, record, style->colour);
+		return true;
+	case REC_file_read:
+		print_file(out, note, record, style);
+		return true;
+	case REC_file_written:
+		print_written(out, record);
+		return true;
+	case REC_patch_applied:
+		print_applied(out, record);
+		return true;
+	case REC_workspace_diff:
+		print_diff(out, note, record, style->colour);
+		return true;
+	case REC_workspace_export:
+		print_export(out, record);
+		return true;
+	case REC_snapshot_created:
+		buf_printf(out, "Created snapshot '%s' of %s\n", created->snapshot.snapshot_name,
+			   created->workspace_id);
+		return true;
+	case REC_snapshot_list:
+		print_snapshots(out, record, style->colour);
+		return true;
+	case REC_snapshot_deleted:
+		buf_printf(out, "Deleted snapshot '%s' of %s\n", deleted->snapshot_name,
+			   deleted->workspace_id);
+		return true;
+	case REC_disk_export:
+		print_disk_export(out, record);
+		return true;
+	case REC_workspace_summary:
+		print_summary(out, record);
+		return true;
+	default:
+		return false;
+	}
+}
