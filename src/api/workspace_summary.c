@@ -144,7 +144,9 @@ static char *outcome_of(const struct pyro_workspace_summary *s)
 	if (!last)
 		return mem_printf("No command was run; %s.", changes);
 	if (last->exit_code == PYRO_NONE)
-		return mem_printf("The last command is %s; %s.", last->state, changes);
+		return mem_printf("The last command %s %s; %s.",
+				  strcmp(last->state, "running") == 0 ? "is" : "was", last->state,
+				  changes);
 	return mem_printf("The last command exited with %lld; %s.", (long long)last->exit_code,
 			  changes);
 }

@@ -66,7 +66,10 @@ static int code_of(const struct op_row *op, const void *record)
 /* The options that are about printing. */
 static struct print_style style_of(const struct op_row *op, const void *args, bool as_json)
 {
-	struct print_style style = {.colour = show_has_colour(STDOUT_FILENO)};
+	struct print_style style = {
+		.is_terminal = isatty(STDOUT_FILENO),
+		.colour = show_has_colour(STDOUT_FILENO),
+	};
 
 	if (op == &ops_rows[OP_create_workspace])
 		style.is_id_only = ((const struct pyro_create_workspace_args *)args)->id_only;
@@ -78,7 +81,7 @@ static struct print_style style_of(const struct op_row *op, const void *args, bo
 			((const struct pyro_read_workspace_disk_args *)args)->content_only;
 	/* Whoever is no terminal gets every byte as it is. */
 	style.is_content_out = op->ret == &ops_records[REC_file_read] && !as_json &&
-			       (style.is_content_only || !isatty(STDOUT_FILENO));
+			       (style.is_content_only || !style.is_terminal);
 	return style;
 }
 

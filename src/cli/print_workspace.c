@@ -349,7 +349,7 @@ static const char *patch_colour(const char *text)
 }
 
 /* For a terminal: as git shows it, and without what could move the cursor. */
-static void add_patch(struct buf *out, const char *patch)
+static void add_patch(struct buf *out, const char *patch, bool colour)
 {
 	while (*patch) {
 		size_t len = strcspn(patch, "\n");
@@ -358,17 +358,17 @@ static void add_patch(struct buf *out, const char *patch)
 		const char *sequence = patch_colour(text);
 
 		form_clean(&clean, text);
-		form_coloured(out, sequence != NULL, sequence, buf_text(&clean));
+		form_coloured(out, colour && sequence, sequence, buf_text(&clean));
 		buf_puts(out, "\n");
 		patch += len + (patch[len] == '\n');
 	}
 }
 
 static void print_diff(struct buf *out, struct buf *note, const struct pyro_workspace_diff *diff,
-		       bool colour)
+		       const struct print_style *style)
 {
-	if (diff->patch && colour)
-		add_patch(out, diff->patch);
+	if (diff->patch && style->is_terminal)
+		add_patch(out, diff->patch, style->colour);
 	else if (diff->patch)
 		buf_puts(out, diff->patch);
 	else
@@ -510,7 +510,7 @@ bool print_workspace(const struct op_row *op, const void *record, const struct p
 		print_applied(out, record);
 		return true;
 	case REC_workspace_diff:
-		print_diff(out, note, record, style->colour);
+		print_diff(out, note, record, style);
 		return true;
 	case REC_workspace_export:
 		print_export(out, record);

@@ -3,6 +3,8 @@
  * in milliseconds: results, errors, streams, progress, cancelling. What the answers should be is
  * tested with the real library in tests/vm.
  */
+#include "canned.h"
+
 #include "base/err.h"
 #include "pyro.h"
 
@@ -58,12 +60,12 @@ static bool was_cancelled(struct pyro *p, int ms)
 	return fd.revents != 0;
 }
 
-static void phase(struct pyro *p, const char *op, const char *detail)
+void canned_phase(struct pyro *p, const char *op, const char *detail)
 {
 	p->observer.on_phase(p->observer.ctx, op, detail);
 }
 
-static void output(struct pyro *p, int stream, const char *text)
+void canned_output(struct pyro *p, int stream, const char *text)
 {
 	p->observer.on_output(p->observer.ctx, stream, text, strlen(text));
 }
@@ -111,13 +113,13 @@ int pyro_pull_environment(struct pyro *p, const struct pyro_pull_environment_arg
 			      args->environment);
 		return err_hint(err, "did you mean 'debian:12'? pyro env list shows all");
 	}
-	phase(p, "pull", "phase=install environment=debian:12");
+	canned_phase(p, "pull", "phase=install environment=debian:12");
 	for (int i = 0; i <= 20; i++) {
 		p->observer.on_progress(p->observer.ctx, "packages", i * 5, 100, "packages");
 		if (was_cancelled(p, 15))
 			return err_set(err, PYRO_E_CANCELLED, "the pull was cancelled");
 	}
-	phase(p, "pull", "phase=ready environment=debian:12");
+	canned_phase(p, "pull", "phase=ready environment=debian:12");
 	fill_environment(ret, "debian:12", true);
 	return 0;
 }
@@ -143,28 +145,27 @@ int pyro_prune_environments(struct pyro *p, const struct pyro_prune_environments
 	return 0;
 }
 
-/* What the "guest" does: a word of the command says. -1 with err, or its exit code. */
-static int act(struct pyro *p, const char *word, struct pyro_error *err)
+int canned_act(struct pyro *p, const char *word, struct pyro_error *err)
 {
 	char data[256];
 	ssize_t n;
 
 	if (strcmp(word, "seven") == 0) {
-		output(p, 2, "on stderr\n");
+		canned_output(p, 2, "on stderr\n");
 		return 7;
 	}
 	if (strcmp(word, "unended") == 0)
-		output(p, 1, "no newline");
+		canned_output(p, 1, "no newline");
 	if (strcmp(word, "input") == 0 && p->input < 0)
-		output(p, 1, "no input\n");
+		canned_output(p, 1, "no input\n");
 	if (strcmp(word, "input") == 0 && p->input >= 0)
 		for (; (n = read(p->input, data, sizeof(data))) > 0;)
 			p->observer.on_output(p->observer.ctx, 1, data, (size_t)n);
 	if (strcmp(word, "hello") == 0)
-		output(p, 1, "hello\n");
+		canned_output(p, 1, "hello\n");
 	if (strcmp(word, "flood") == 0)
 		while (!was_cancelled(p, 0))
-			output(p, 1, "flood flood flood flood flood flood flood flood\n");
+			canned_output(p, 1, "flood flood flood flood flood flood flood flood\n");
 	if (strcmp(word, "wait") == 0)
 		(void)was_cancelled(p, 20000);
 	if (strcmp(word, "deaf") == 0) /* to cancelling */
@@ -181,12 +182,12 @@ int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *args, struc
 	bool is_host = args->allow_host_compat;
 	int code;
 
-	phase(p, "run", "phase=create environment=debian:12");
-	phase(p, "run", "phase=start vm_id=vm-1");
+	canned_phase(p, "run", "phase=create environment=debian:12");
+	canned_phase(p, "run", "phase=start vm_id=vm-1");
 	if (is_host)
-		phase(p, "run", "phase=fallback no accelerator works");
-	phase(p, "run", "phase=execute vm_id=vm-1");
-	code = act(p, args->command[0], err);
+		canned_phase(p, "run", "phase=fallback no accelerator works");
+	canned_phase(p, "run", "phase=execute vm_id=vm-1");
+	code = canned_act(p, args->command[0], err);
 	if (code < 0)
 		return -1;
 	*ret = (struct pyro_run){
@@ -244,7 +245,7 @@ int pyro_demo(struct pyro *p, const struct pyro_demo_args *args, struct pyro_dem
 	      struct pyro_error *err)
 {
 	(void)args, (void)err;
-	phase(p, "demo", "phase=create environment=debian:12");
+	canned_phase(p, "demo", "phase=create environment=debian:12");
 	ret->network_ok = true;
 	return 0;
 }
@@ -282,19 +283,11 @@ int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *args, struct pyro
 	return 0;
 }
 
-/* The operations without a canned answer. */
-#define REST_OP(op, rec)                                                                           \
-	int pyro_##op(struct pyro *p, const struct pyro_##op##_args *args, struct pyro_##rec *ret, \
-		      struct pyro_error *err)                                                      \
-	{                                                                                          \
-		(void)p, (void)args, (void)ret;                                                    \
-		return err_set(err, PYRO_E_NOT_FOUND, "no such VM");                               \
-	}
-REST_OP(create_vm, vm)
-REST_OP(start_vm, vm)
-REST_OP(exec_vm, run)
-REST_OP(stop_vm, vm)
-REST_OP(delete_vm, vm_deleted)
-REST_OP(network_info_vm, vm_network)
-REST_OP(reap_expired, reaped)
-REST_OP(prepare, prepared)
+CANNED_REST(create_vm, vm)
+CANNED_REST(start_vm, vm)
+CANNED_REST(exec_vm, run)
+CANNED_REST(stop_vm, vm)
+CANNED_REST(delete_vm, vm_deleted)
+CANNED_REST(network_info_vm, vm_network)
+CANNED_REST(reap_expired, reaped)
+CANNED_REST(prepare, prepared)

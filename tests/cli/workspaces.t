@@ -1,0 +1,222 @@
+# create tells its phases on stderr and what was made on stdout
+$ pyro workspace create debian:12 --name fix | sed "s|, at 20.*|, at TIME|"
+Workspace:     ws-1
+Name:          fix
+Labels:        issue=42, team=core
+State:         started
+Environment:   debian:12, 1 vCPU, 1024 MiB, guest_serial (tcg)
+Network:       off
+Seed:          directory /home/user/project, 812 entries, 3.2 MiB
+Created:       2 h ago, at TIME
+Last activity: 2 min ago, at TIME
+Expires:       in 8 min, at TIME
+Commands:      3
+Resets:        2, the last one 3 days ago
+! [workspace-create] phase=create environment=debian:12
+
+# --id-only prints the id alone
+$ pyro workspace create debian:12 --id-only 2>/dev/null
+ws-1
+
+# what failed says why and what to do
+$ pyro workspace status failed | sed "s|, at 20.*|, at TIME|"
+Workspace:     ws-1
+Labels:        issue=42, team=core
+State:         failed: the machine ended unexpectedly
+Next:          pyro workspace start ws-1
+Environment:   debian:12, 1 vCPU, 1024 MiB, guest_serial (tcg)
+Network:       off
+Seed:          directory /home/user/project, 812 entries, 3.2 MiB
+Created:       2 h ago, at TIME
+Last activity: 2 min ago, at TIME
+Expires:       in 8 min, at TIME
+Commands:      3
+Resets:        2, the last one 3 days ago
+
+# workspaces are a table: times are relative, what has no name has its id
+$ pyro workspace list
+NAME   WORKSPACE ID  STATE    ENVIRONMENT  ACTIVE     EXPIRES   LABELS
+fix-é  ws-1          started  debian:12    2 min ago  in 8 min  issue=42, team=core
+-      ws-longer     failed   debian:12    2 min ago  in 8 min
+
+# without workspaces the list says how to make one, and stdout stays empty
+$ PYRO_CANNED_EMPTY=1 pyro workspace list
+! No workspaces. Make one: pyro workspace create debian:12 --seed-path .
+
+# --json lists none as an empty list
+$ PYRO_CANNED_EMPTY=1 pyro workspace list --json
+{
+  "count": 0,
+  "workspaces": []
+}
+
+# exec passes output and exit code on, and ends with a line on stderr
+$ pyro workspace exec fix -- seven
+! on stderr
+! [workspace-exec] workspace_id=ws-1 sequence=4 execution_mode=guest_serial exit_code=7 duration_ms=12
+[7]
+
+# exec begins its last line anew only on a terminal
+$ pyro workspace exec fix -- unended 2>/dev/null
+no newline
+
+# logs show each command as it was typed, its output cleaned and its end
+$ pyro workspace logs fix
+[1] $ make test | tail
+line
+escape  [2J and no end
+! warning
+[1] exit 2 after 1.23 s, begun 2 min ago
+<empty>
+[2] $ echo 'two words' 'it'\''s' ''
+line
+escape  [2J and no end
+[2] running, begun 2 min ago
+
+# logs without commands say so on stderr
+$ pyro workspace logs empty
+! No commands since the last reset.
+
+# diff prints the patch alone on stdout, byte for byte, and sums up on stderr
+$ pyro workspace diff fix | cat -v
+diff --git a/f b/f
+--- a/f
++++ b/f
+@@ -1 +1 @@
+ same
+-old
++new^[[2J
+! 5 changed: 1 added, 1 modified, 1 deleted, 1 of another type, 1 renamed
+
+# diff without changes prints nothing on stdout
+$ pyro workspace diff empty
+! No changes.
+
+# diff without a patch lists what changed, in one line each, and says why
+$ pyro workspace diff huge
++ new dir/
+~ src/a [31mb c
+- old
+> from -> to
+t link
+! There is no patch: the changed files hold too much, first 'big'
+! 5 changed: 1 added, 1 modified, 1 deleted, 1 of another type, 1 renamed
+
+# files are listed by type, size and name; no name can begin a line
+$ pyro workspace file list fix
+-  12 bytes  a [31mb c
+d            src/
+l            link -> src/main.c
+?            pipe
+-   5.0 MiB  big
+
+# an empty directory is said to be empty
+$ pyro workspace file list empty
+! /workspace is empty.
+
+# file read gives the content to a pipe as it is, and says on stderr what it was
+$ pyro workspace file read fix notes | od -c | head -2
+0000000   t   e   x   t  \n   w   i   t   h   o   u   t       e   n   d
+0000020
+! [/workspace/notes: 64.0 KiB of 68.4 KiB; more: --max-bytes]
+
+# file read gives bytes that are no text to a pipe as they are
+$ pyro workspace file read fix binary | od -c | head -1
+0000000 377 001
+! [/workspace/binary: 2 bytes]
+
+# --content-only prints the bytes and nothing else
+$ pyro workspace file read fix binary --content-only 2>&1 | od -c
+0000000 377 001
+0000002
+
+# file write says where it wrote
+$ pyro workspace file write fix a.txt --text hello
+Wrote 5 bytes to /workspace/a.txt
+
+# patch apply lists the files
+$ echo x | pyro workspace patch apply fix --patch-file -
+~ src/main.c
+
+# a patch without effect says so
+$ echo x | pyro workspace patch apply empty --patch-file -
+The patch changes nothing.
+
+# sync push says what was imported
+$ pyro workspace sync push fix /home/user/lib --dest lib
+Imported /home/user/lib into /workspace/lib: 1 entry, 1.5 KiB
+
+# export says what went where
+$ pyro workspace export fix dist --output /home/user/out
+Exported /workspace/dist to /home/user/out: directory, 12 entries, 1.5 KiB
+
+# snapshots are created, listed and deleted
+$ pyro workspace snapshot create fix green; pyro workspace snapshot list fix; pyro workspace snapshot delete fix green
+Created snapshot 'green' of fix
+SNAPSHOT  KIND      CREATED
+baseline  baseline  2 h ago
+green     named     2 h ago
+Deleted snapshot 'green' of fix
+
+# a disk's export tells its size and what it occupies
+$ pyro workspace disk export fix --output /home/user/disk
+Exported the disk to /home/user/disk: ext4, 16.0 GiB, of which 260.0 MiB are written
+
+# cancel tells whether there was something to cancel
+$ pyro workspace cancel fix 1; pyro workspace cancel fix 2
+Command 1 was cancelled.
+Command 2 had ended already.
+
+# delete says what is gone
+$ pyro workspace delete ws-1
+Deleted ws-1
+
+# a summary is Markdown; commands and names stay in their code spans
+$ pyro workspace summary fix
+# Workspace fix
+<empty>
+debian:12, started, since 2023-11-14 22:13:20
+<empty>
+The last command was interrupted; 5 entries changed.
+<empty>
+## Commands: 7, 1 failed
+<empty>
+| # | command | result | time |
+| --- | --- | --- | --- |
+| 6 | ``` grep -c `date` log \| wc ``x`` ``` | exit 2 | 1.23 s |
+| 7 | `make` | interrupted |  |
+<empty>
+## Changes: 9
+<empty>
+- added `new dir`
+- modified `src/a [31mb c`
+- deleted `old`
+- renamed `from` to `to`
+- type_changed `link`
+- and 4 more
+<empty>
+## Edits from outside: 1
+<empty>
+- sync push `/workspace/lib`: `/home/user/lib`
+<empty>
+## Exports: 1
+<empty>
+- export `/workspace/dist`: `/home/user/out`
+<empty>
+## Snapshots: 1
+<empty>
+- snapshot create `green`
+
+# a summary of a workspace that is not started says what it cannot know
+$ pyro workspace summary empty
+# Workspace empty
+<empty>
+debian:12, started, since 2023-11-14 22:13:20
+<empty>
+The last command was interrupted; 5 entries changed.
+<empty>
+## Commands: 0, 0 failed
+<empty>
+## Changes: unknown
+<empty>
+the workspace is stopped
