@@ -25,6 +25,7 @@ struct remote {
 	struct pyro *p;
 	struct mux *mux;
 	int fd;
+	char *workspace_id; /* what is talked of exists, and is no bare VM; else NULL */
 	bool is_down;
 };
 
@@ -78,6 +79,7 @@ struct remote *remote_free(struct remote *r)
 		if (r->fd >= 0)
 			(void)mux_free(r->mux);
 		fd_close(&r->fd);
+		free(r->workspace_id);
 		free(r);
 	}
 	return NULL;
@@ -119,8 +121,11 @@ struct remote *remote_connect(struct pyro *p, const char *vm_id, struct pyro_err
 {
 	AUTO_FREE char *path = state_vm_file(p->state, vm_id, "sock");
 	int fd = state_connect(path, err);
+	struct remote *r = fd < 0 ? NULL : remote_new(p, fd, err);
 
-	return fd < 0 ? NULL : remote_new(p, fd, err);
+	if (r && strncmp(vm_id, "ws-", 3) == 0)
+		r->workspace_id = mem_strdup(vm_id);
+	return r;
 }
 
 static void tell_phase(struct talk *talk, const json_t *event)
@@ -266,6 +271,14 @@ static void break_off(struct talk *talk)
 		loop_stop(r->p->loop);
 }
 
+/* Whoever hears that the machine died must find that it did, and can start it. */
+static void explain_death(struct remote *r, struct pyro_error *error)
+{
+	(void)remote_await_end(r, deadline_in(SETTLE_MS), NULL);
+	if (r->workspace_id)
+		(void)err_hint(error, "pyro workspace status %s", r->workspace_id);
+}
+
 static int converse(struct talk *talk, const char *name, json_t *args, int64_t deadline,
 		    json_t **ret, struct pyro_error *err)
 {
@@ -277,8 +290,11 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 	if (!text)
 		return err_set(err, PYRO_E_INVALID, "the arguments of '%s' are not text", name);
 	talk->call = mux_start(r->mux, name, text, &talk_ops, talk);
-	if (!talk->call)
-		return err_set(err, PYRO_E_VM_DIED, "the supervisor of the VM is gone");
+	if (!talk->call) {
+		(void)err_set(err, PYRO_E_VM_DIED, "the supervisor of the VM is gone");
+		explain_death(r, err);
+		return -1;
+	}
 	if (talk->has_input)
 		read_input(talk->call);
 	else
@@ -289,9 +305,8 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 	if (result == 0 && !talk->has_failed && !json_is_object(talk->result))
 		result = err_set(err, PYRO_E_PROTOCOL, "call '%s' ended without a result", name);
 	if (result == 0 && talk->has_failed) {
-		/* Whoever hears that the machine died must find that it did, and can start it. */
 		if (talk->error.code == PYRO_E_VM_DIED)
-			(void)remote_await_end(r, deadline_in(SETTLE_MS), NULL);
+			explain_death(r, &talk->error);
 		if (err)
 			*err = talk->error;
 		result = -1;

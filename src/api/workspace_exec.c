@@ -58,8 +58,6 @@ static int exec_in(struct pyro *p, const struct pyro_exec_workspace_args *a,
 	result = machine_exec_recorded(&m, a->command, WORKSPACE_PATH, a->timeout_seconds, &run,
 				       &sequence, err);
 	machine_done(&m);
-	if (result < 0 && err && err->code == PYRO_E_VM_DIED)
-		(void)err_hint(err, "pyro workspace status %s", ws.workspace_id);
 	if (result == 0) {
 		*ret = take_run(&run, ws.workspace_id, sequence);
 		/* It has run, whatever becomes of this. */

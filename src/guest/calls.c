@@ -202,7 +202,7 @@ static int call_put(struct request *request, json_t *args, json_t **ret, struct 
 	    0)
 		return -1;
 	put.keep_modes = keep_modes;
-	put.outlives_kernel = is_guest;
+	put.flush = is_guest;
 	return run_function(request, &function, &put, err);
 }
 

@@ -140,7 +140,7 @@ static int put_all(struct put *put, const struct put_args *args, const char *pat
 	if (!plan.len)
 		return 0;
 	if (file_write_atomic(plan_path, plan.data, plan.len, 0600, err) < 0 ||
-	    (args->outlives_kernel && flush_staged(put, err) < 0) ||
+	    (args->flush && flush_staged(put, err) < 0) ||
 	    merge_carry_out(&put->dirs, &plan, err) < 0)
 		return -1;
 	if (unlinkat(put->area, PLAN, 0) < 0)

@@ -17,8 +17,7 @@ struct pyro_error;
 struct put_args {
 	const char *path;
 	bool keep_modes;
-	bool outlives_kernel; /* the disk may: all or nothing holds also when the machine is killed
-			       */
+	bool flush; /* before the merge: all or nothing also if the machine is killed */
 };
 
 /* In a process of its own (exec_function): the stream is standard input. arg: struct put_args. */

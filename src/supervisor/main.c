@@ -147,6 +147,8 @@ static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct 
 		       struct pyro_error *err)
 {
 	spec->is_fresh = s->is_renewing || !file_exists(spec->disk_path);
+	if (!spec->is_fresh && disk_await_free(s->dir, err) < 0)
+		return -1;
 	s->vm = engine_qemu.start(s->loop, spec, hooks, err);
 	return s->vm ? 0 : -1;
 }

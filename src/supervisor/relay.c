@@ -292,7 +292,14 @@ static bool refuse(struct supervisor *s, struct mux_call *call, const char *name
 
 	if (s->vm && !s->is_ending)
 		return false;
-	(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' is not ready for '%s'", s->vm_id, name);
+	if (s->is_ending)
+		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' takes no '%s': it is being ended",
+			      s->vm_id, name);
+	else
+		(void)err_set(&error, PYRO_E_BUSY,
+			      "'%s' takes no '%s' now: it is being started or "
+			      "reset",
+			      s->vm_id, name);
 	mux_fail(call, &error);
 	return true;
 }

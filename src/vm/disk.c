@@ -8,6 +8,8 @@
 #include "vm/jail.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,8 @@
 #define DISK_MS 60000 /* milliseconds are enough; this is for a machine under great load */
 #define COPY_MS (20 * 60 * 1000)
 #define MEMORY_BYTES (64 << 20)
+#define FREE_MS 5000
+#define FREE_LOOK_MS 5
 
 char *disk_tag(const char *snapshot_name)
 {
@@ -55,6 +59,27 @@ static char *find_qemu_img(struct pyro_error *err)
 	return real;
 }
 
+int disk_await_free(const char *dir, struct pyro_error *err)
+{
+	AUTO_FREE char *path = disk_path(dir);
+	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int64_t deadline = deadline_in(FREE_MS);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "open '%s'", path);
+	for (;;) {
+		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+		if (fcntl(fd, F_OFD_GETLK, &lock) < 0)
+			return err_sys(err, errno, "look at the locks of '%s'", path);
+		if (lock.l_type == F_UNLCK)
+			return 0;
+		if (deadline_left(deadline) == 0)
+			return err_set(err, PYRO_E_BUSY, "another process uses '%s'", path);
+		(void)poll(NULL, 0, FREE_LOOK_MS);
+	}
+}
+
 /* qemu-img snapshot ACTION TAG on the disk. */
 static int change(const char *vm_id, const char *dir, const char *action, const char *tag,
 		  struct pyro_error *err)
@@ -73,7 +98,7 @@ static int change(const char *vm_id, const char *dir, const char *action, const 
 	AUTO_BUF struct buf errout = BUF_INIT(16 * 1024);
 	struct proc_limit limits[JAIL_MAX_LIMITS];
 
-	if (!program || jail_command(&jail, &argv, err) < 0)
+	if (!program || disk_await_free(dir, err) < 0 || jail_command(&jail, &argv, err) < 0)
 		return -1;
 	if (jail.uid != (uid_t)-1 && chown(path, jail.uid, jail.uid) < 0)
 		return err_sys(err, errno, "give '%s' to the jail", path);

@@ -20,6 +20,12 @@ char *disk_tag(const char *snapshot_name);
 char *disk_path(const char *dir);
 char *disk_copy_path(const char *dir, const char *tag);
 
+/*
+ * A machine whose supervisor was killed dies with it, but has its disk a moment longer. Waits until
+ * no QEMU has it locked, a few seconds at the most. The other calls do so themselves.
+ */
+int disk_await_free(const char *dir, struct pyro_error *err);
+
 /* The content becomes what it was. */
 int disk_revert(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err);
 /* One of that name is replaced. The file system in it must be flushed. */
