@@ -21,7 +21,7 @@ REPAIRED_S = 20   # and until the workspace runs again
 MAX_SNAPSHOTS = 3
 USUAL_S = {"create": 0.5, "exec": 0.1, "push": 0.1, "write": 0.1, "patch": 0.1, "snapshot": 0.1,
            "unsnapshot": 0.1, "reset": 0.5, "stop": 0.1, "start": 0.3, "delete": 0.05}
-OPERATIONS = {"exec": 4, "push": 5, "write": 4, "patch": 0, "snapshot": 3, "unsnapshot": 1,
+OPERATIONS = {"exec": 4, "push": 5, "write": 4, "patch": 4, "snapshot": 3, "unsnapshot": 1,
               "reset": 4, "stop": 2, "start": 2, "delete": 1}
 WRITES = ("exec", "push", "write", "patch")
 FROM_STOPPED = ("snapshot", "unsnapshot", "reset", "delete")  # now and then
@@ -261,7 +261,7 @@ class Lane:
             assert not entry & COPIED or (entry & ~COPIED) // CLUSTER in leaked, \
                 f"the disk is damaged: {error}"
 
-    def begin_again(self, dice, space, status):
+    def begin_again(self, dice, space, operation, status):
         """As next_step says. Returns the snapshot that it was reset to, or None."""
         self.say(f"  {status['state']}: {status['reason']}")
         step = status["next_step"] or ""
@@ -269,7 +269,8 @@ class Lane:
         assert status["state"] == "stopped" or status["reason"], f"why? {status}"
         self.check_disk(space)
         if "workspace reset" in step and dice.random() < 0.3:
-            snapshot = dice.choice(sorted(space.snapshots))
+            gone = {operation.snapshot} if operation.name == "unsnapshot" else set()
+            snapshot = dice.choice(sorted(set(space.snapshots) - gone))
             self.say(f"  reset to {snapshot}")
             self.call("reset", space.id, "--snapshot", snapshot)
             space.history = {}
@@ -277,7 +278,7 @@ class Lane:
         self.call("start", space.id)
         return None
 
-    def repair(self, dice, space):
+    def repair(self, dice, space, operation):
         """Until it runs. Returns (world, is_same, the snapshot that it was reset to or None)."""
         deadline, snapshot = time.monotonic() + REPAIRED_S, None
         while True:
@@ -289,7 +290,7 @@ class Lane:
                     return world, more, snapshot
                 self.say(f"  started, but: {more}")
             else:
-                snapshot = self.begin_again(dice, space, status) or snapshot
+                snapshot = self.begin_again(dice, space, operation, status) or snapshot
             assert time.monotonic() < deadline, "not repaired in time"
 
     # What must be so
@@ -348,7 +349,7 @@ class Lane:
 
     def check_workspace(self, dice, space, operation):
         before = space.live
-        world, is_same, snapshot = self.repair(dice, space)
+        world, is_same, snapshot = self.repair(dice, space, operation)
         assert is_same or operation.may_replace or \
             set(operation.hits) & {"supervisor", "qemu", "guest"}, "the machine is another one"
         worlds = [content.only(space.snapshots[snapshot])] if snapshot else \
@@ -368,7 +369,7 @@ class Lane:
             "directories": set(left["directories"]) ^ mine,
             "records": set(left["records"]) ^ mine,
             "mounts": left["mounts"],
-            "helpers": [name for name in names if name == "pyro" or name in victims.HELPERS],
+            "processes": victims.lost(left["processes"]),
             "machines": machines if set(machines.values()) != {len(mine)} else None,
         }.items() if value}
 

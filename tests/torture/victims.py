@@ -49,3 +49,15 @@ def find(target, state_dir, workspace_id, known, cli):
     if target == "qemu":
         return next((pid for pid in lower if processes[pid][1].startswith("qemu-system")), None)
     return next((pid for pid in lower if processes[pid][1] in HELPERS), None)
+
+
+def lost(mine):
+    """Those of {pid: name} that no supervisor has below it: their words, and what they wait in."""
+    processes = table()
+    for pid, (_, name) in processes.items():
+        if name == "pyro-supervisor":
+            mine = {one: what for one, what in mine.items()
+                    if one != pid and one not in below(processes, pid)}
+    return {pid: (name, processes[pid][0], read(f"/proc/{pid}/cmdline").replace("\0", " ")[-200:],
+                  read(f"/proc/{pid}/wchan"), read(f"/proc/{pid}/stack"))
+            for pid, name in mine.items() if pid in processes}
