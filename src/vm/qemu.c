@@ -270,18 +270,14 @@ static int migrate(struct vm *vm, const char *command, int fd, struct pyro_error
 	return qmp_await_migration(vm->qmp, deadline, err);
 }
 
-int qemu_pause(struct vm *vm, struct pyro_error *err)
-{
-	return qmp_call(vm->qmp, "stop", NULL, command_deadline(vm), err);
-}
-
 int qemu_save(struct vm *vm, const char *state_path, struct pyro_error *err)
 {
 	AUTO_FD int fd = open(state_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return err_sys(err, errno, "create '%s'", state_path);
-	if (qemu_pause(vm, err) < 0 || migrate(vm, "migrate", fd, err) < 0)
+	if (qmp_call(vm->qmp, "stop", NULL, command_deadline(vm), err) < 0 ||
+	    migrate(vm, "migrate", fd, err) < 0)
 		return -1;
 	return fsync(fd) < 0 ? err_sys(err, errno, "write '%s'", state_path) : 0;
 }

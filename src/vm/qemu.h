@@ -35,7 +35,6 @@ void qemu_read_console(struct vm *vm);
 
 /* Lets the machine run. */
 int qemu_run(struct vm *vm, struct pyro_error *err);
-int qemu_pause(struct vm *vm, struct pyro_error *err);
 /* Pauses the machine and writes all but its memory to state_path; QEMU is of no use afterwards. */
 int qemu_save(struct vm *vm, const char *state_path, struct pyro_error *err);
 /* Reads what qemu_save wrote into a machine that was launched with QEMU_RESTORE. */

@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FORMAT "pyro template 3"
+#define FORMAT "pyro template 4"
 #define UNUSED_SECONDS (7 * 24 * 3600)
 #define KEPT 8 /* templates of about 100 MB each */
 #define NAME_HEX 32
@@ -162,12 +162,15 @@ static int warm_up(struct vm *vm, struct pyro_error *err)
 	return 0;
 }
 
-/* The disk of this very moment, at which the machine stands still. */
+/* Frozen, so that its file system is whole: diffs read it without the machine. */
 static int keep_baseline(struct vm *vm, struct pyro_error *err)
 {
 	AUTO_FREE char *tag = disk_tag(DISK_BASELINE);
+	int64_t deadline = boot_deadline(vm);
 
-	return qemu_pause(vm, err) < 0 ? -1 : qemu_snapshot(vm, tag, err);
+	if (vm_call(vm, "freeze", NULL, deadline, err) < 0 || qemu_snapshot(vm, tag, err) < 0)
+		return -1;
+	return vm_call(vm, "thaw", NULL, deadline, err);
 }
 
 /* From a booted machine to files: the agent must wait for its next client when it is saved. */
@@ -176,13 +179,12 @@ static int save(struct vm *vm, enum template_kind kind, const struct template *t
 {
 	int64_t deadline = boot_deadline(vm);
 
-	if (kind == TEMPLATE_ROOTED &&
-	    (vm_call(vm, "mount", NULL, deadline, err) < 0 || warm_up(vm, err) < 0))
+	if (kind == TEMPLATE_ROOTED && (vm_call(vm, "mount", NULL, deadline, err) < 0 ||
+					warm_up(vm, err) < 0 || keep_baseline(vm, err) < 0))
 		return -1;
 	qmp_expect_port_open(vm->qmp);
 	vm_hang_up(vm);
 	if (qmp_await_port_open(vm->qmp, deadline, err) < 0 ||
-	    (kind == TEMPLATE_ROOTED && keep_baseline(vm, err) < 0) ||
 	    qemu_save(vm, t->state_path, err) < 0 || qemu_quit(vm, err) < 0)
 		return -1;
 	/* Ours again, and nobody's to change. */
