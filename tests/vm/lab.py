@@ -1,6 +1,7 @@
 """What the tests of real guests share: a private place, pyro as a child process, and the search for
 whatever a test left behind."""
 import atexit
+import base64
 import json
 import os
 import re
@@ -176,7 +177,7 @@ class Lab:
         return Call([*self.pyro, *words], merged, **options)
 
     def call(self, *words, seconds=60, code=None, data=None, env=None, **options):
-        """Runs pyro to its end; code: what it must end with."""
+        """Runs pyro to its end; code: what it must end with, or one of several."""
         if data is not None:
             options["stdin"] = subprocess.PIPE
         call = self.start(*words, env=env, **options)
@@ -187,7 +188,8 @@ class Lab:
             except BrokenPipeError:
                 pass
         done = call.end(seconds)
-        assert code is None or done.code == code, f"{words}: not {code}: {done}"
+        codes = code if isinstance(code, tuple) else (code,)
+        assert code is None or done.code in codes, f"{words}: not {code}: {done}"
         return done
 
     def run(self, *command, options=(), code=0, **more):
@@ -200,7 +202,7 @@ class Lab:
         done = self.call(*words[:command], "--json", *words[command:], code=code, **more)
         return json.loads(done.raw.decode("utf-8", "strict"))
 
-    def error(self, *words, code=125, **more):
+    def error(self, *words, code=(2, 125), **more):
         """A call that must fail; returns the error, after checking that people see it too."""
         error = self.json(*words, code=code, **more)["error"]
         assert error["message"] and "\n" not in error["message"], error
@@ -212,6 +214,12 @@ class Lab:
         if start:
             self.json("vm", "start", vm)
         return vm
+
+    def workspace(self, *options, seed=None, **more):
+        """A workspace, started and, with the path of a seed, filled."""
+        seeded = () if seed is None else ("--seed-path", seed)
+        record = self.json("workspace", "create", ENVIRONMENT, *seeded, *options, **more)
+        return Workspace(self, record)
 
     # What runs and what is left
 
@@ -288,6 +296,70 @@ class Lab:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+class Workspace:
+    """A workspace of a lab, and the calls about it."""
+
+    def __init__(self, lab, record):
+        self.lab, self.record, self.id = lab, record, record["workspace_id"]
+
+    def words(self, command, *words):
+        return ("workspace", *command.split(), self.id, *words)
+
+    def __call__(self, command, *words, **more):
+        """pyro workspace COMMAND ID WORDS --json; returns the object."""
+        return self.lab.json(*self.words(command, *words), **more)
+
+    def error(self, command, *words, about="", **more):
+        """The error of a call that must fail; `about` must stand in its message."""
+        error = self.lab.error(*self.words(command, *words), **more)
+        assert about in error["message"], error
+        return error
+
+    def exec(self, *command, code=0, **more):
+        """Runs a command that must end with `code`; returns the object."""
+        return self("exec", "--", *command, code=code, **more)
+
+    def sh(self, *command, **more):
+        """Runs a command that must succeed; returns its output."""
+        return self.exec(*command, **more)["stdout"]
+
+    def start(self, *command):
+        """An exec that goes on while the test does."""
+        return self.lab.start(*self.words("exec", "--timeout-seconds", "100", "--", *command))
+
+    def shape(self):
+        """What shape() says of a tree, of /workspace."""
+        return parse_shape(base64.b64decode(self.sh(f"({SHAPE}) | base64 -w0")))
+
+    def state(self):
+        return self("status")["state"]
+
+    def dir(self):
+        return f"{self.lab.state}/pyro/vms/{self.id}"
+
+    def delete(self):
+        return self("delete")
+
+
+# Every entry: name, type and permissions, time, link target; then the content of files.
+SHAPE = "find . -mindepth 1 -printf '%P\\0%y%m\\0%T@\\0%l\\0'; echo; " \
+        "find . -type f -print0 | xargs -0r sha256sum -z"
+
+
+def shape(path):
+    """What is in a directory of the host: {name: (type and mode, time, target, digest)}."""
+    return parse_shape(subprocess.run(["sh", "-c", SHAPE], cwd=path, check=True,
+                                      stdout=subprocess.PIPE).stdout)
+
+
+def parse_shape(data):
+    entries, _, digests = data.rpartition(b"\0\n")
+    fields = entries.split(b"\0")
+    content = {line[68:]: line[:64] for line in digests.split(b"\0") if line}
+    return {name: (kind.decode(), time_, target, content.get(name)) for name, kind, time_, target
+            in zip(*(fields[i::4] for i in range(4)))} if entries else {}
+
+
 def fake_program(lab, name, code):
     """Compiles a small static C program: statements of main(). Returns its path."""
     os.makedirs(f"{lab.dir}/bin", exist_ok=True)
@@ -303,7 +375,8 @@ def installed(lab):
     os.makedirs(f"{lab.dir}/usr/bin")
     os.makedirs(f"{lab.dir}/usr/libexec/pyro")
     for path in ("src/supervisor/pyro-supervisor", "src/guest/pyro-agent",
-                 "src/vm/pyro-ram-shim.so", "src/image/pyro-image"):
+                 "src/vm/pyro-ram-shim.so", "src/image/pyro-image", "src/tar/pyro-tar",
+                 "src/patch/pyro-patch", "src/disk/pyro-disk"):
         shutil.copy2(f"{BUILD}/{path}", f"{lab.dir}/usr/libexec/pyro/")
     shutil.copy2(PYRO, f"{lab.dir}/usr/bin/pyro")
     return f"{lab.dir}/usr/bin/pyro"

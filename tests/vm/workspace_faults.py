@@ -1,0 +1,262 @@
+"""Workspaces when something is killed, full, from the future, or hostile."""
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+
+from lab import IS_ROOT, Skip, eventually, kill
+from workspace_files import write
+
+
+def check_failed(lab, ws, *words):
+    """It says that and why it failed and what to do, and a start repairs it."""
+    lab.check_no_processes()
+    status = ws("status")
+    assert status["state"] == "failed" and all(word in status["reason"] for word in words), status
+    assert f"workspace start {ws.id}" in status["next_step"], status
+    error = ws.error("exec", "--", "true", about=ws.id)
+    assert error["code"] == "bad_state" and "workspace start" in error["hint"], error
+    row = lab.json("workspace", "list")["workspaces"][0]
+    assert (row["state"], row["reason"]) == ("failed", status["reason"]), row
+    started = ws("start")
+    assert started["state"] == "started" and started["reason"] is None, started
+
+
+def agent_of(ws):
+    """Ends the guest's agent from inside, as only the guest can."""
+    return lambda: ws.lab.call(*ws.words("exec", "--", "kill -9 1; echo b >/proc/sysrq-trigger; "
+                                         "sleep 100"))
+
+
+def test_workspace_killed(lab):
+    """a workspace whose QEMU, supervisor or guest dies says so; what was flushed is there again"""
+    ws = lab.workspace()
+    ws("snapshot create", "s")
+    for i, (victim, word) in enumerate(((lambda: kill(lab.qemu()), "unexpectedly"),
+                                        (lambda: kill(lab.supervisor()), "supervisor"),
+                                        (agent_of(ws), "guest"))):
+        ws.sh(f"echo {i} >>f; sync")
+        ws("file write", f"written{i}", "--text", "acknowledged")
+        call = ws.start("echo begun; sleep 100") if i < 2 else None
+        if call:
+            call.await_text("begun")
+        victim()
+        if call:
+            done = call.end(5)
+            assert done.code == 125 and "pyro: " in done.err, done
+        check_failed(lab, ws, *((word,) if i < 2 else ()))
+        assert ws.sh("cat f") == "".join(f"{j}\n" for j in range(i + 1))
+        entries = [e for e in ws("logs")["entries"] if "begun" in e["command"]]
+        assert all(e["state"] == "interrupted" and e["stdout"] == "begun\n" for e in entries)
+    assert ws("snapshot list")["count"] == 2
+    kill(lab.qemu())
+    lab.check_no_processes()
+    assert ws("reset")["state"] == "started", "a reset repairs, too"
+    assert ws("file list")["count"] == 0 and ws("logs")["count"] == 0
+    kill(lab.supervisor())
+    lab.check_no_processes()
+    ws.delete()
+
+
+def test_workspace_terminated(lab):
+    """a supervisor that is asked to end stops its workspace in order, with all of its files"""
+    ws = lab.workspace()
+    ws.sh("echo data >f")
+    os.kill(lab.supervisor(), signal.SIGTERM)
+    eventually(lambda: ws.state() == "stopped", 10, "stopped")
+    lab.check_no_processes()
+    ws("start")
+    assert ws.sh("cat f") == "data\n"
+    ws.delete()
+
+
+def test_reboot(lab):
+    """after the host restarted every workspace is failed or stopped, and starts with its files"""
+    running, stopped = lab.workspace("--name", "running"), lab.workspace("--name", "stopped")
+    for ws in (running, stopped):
+        ws.sh("echo data >f; sync")
+        ws("snapshot create", "s")
+    stopped("stop")
+    for pid in lab.processes():
+        kill(pid)
+    lab.check_no_processes()
+    for ws in (running, stopped):
+        for name in ("sock", "alive", "change"):
+            if os.path.lexists(f"{ws.dir()}/{name}"):
+                os.unlink(f"{ws.dir()}/{name}")
+    rows = lab.json("workspace", "list")["workspaces"]
+    assert {row["name"]: row["state"] for row in rows} == {"running": "failed",
+                                                           "stopped": "stopped"}, rows
+    for ws in (running, stopped):
+        assert ws("start")["state"] == "started"
+        assert ws.sh("cat f") == "data\n"
+        ws("reset", "--snapshot", "s")
+        assert ws.sh("cat f") == "data\n"
+        assert ws("logs")["count"] == 1
+        ws.delete()
+
+
+def test_create_interrupted(lab):
+    """a create that is interrupted or killed at any moment leaves nothing"""
+    write(f"{lab.dir}/tree/large", os.urandom(32 << 20))
+    for number in (signal.SIGINT, signal.SIGKILL):
+        for delay in (0.05, 0.25, 0.6):
+            call = lab.start("workspace", "create", "--seed-path", f"{lab.dir}/tree")
+            call.await_text("phase=create")
+            time.sleep(delay)
+            call.signal(number)
+            if call.end(5).code == 0:  # it was quicker
+                lab.json("workspace", "delete",
+                         lab.json("workspace", "list")["workspaces"][0]["workspace_id"])
+            lab.check_no_processes()
+            assert lab.json("workspace", "list")["count"] == 0, (number, delay)
+            lab.check_clean()
+
+
+def test_future(lab):
+    """records and baselines of a newer version are refused clearly and left as they are"""
+    ws = lab.workspace()
+    manifest = f"{ws.dir()}/manifest"
+    with open(manifest, "rb") as file:
+        content = file.read()
+    write(manifest, b"\xff" * 16 + content, 0o600)
+    error = ws.error("diff")
+    assert error["code"] in ("state_from_newer_version", "protocol_error") and error["hint"], error
+    write(manifest, content, 0o600)
+    assert ws("diff")["changed"] is False
+    ws("stop")
+    path = f"{lab.state}/pyro/pyro.db"
+    db = sqlite3.connect(path, timeout=10)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    db.execute("PRAGMA user_version = 99")
+    db.commit()
+    for words in (("workspace", "list"), ("workspace", "create"), ws.words("start"),
+                  ws.words("delete"), ("vm", "reap-expired")):
+        error = lab.error(*words)
+        assert error["code"] == "state_from_newer_version" and error["hint"], error
+    assert os.path.exists(f"{ws.dir()}/disk.qcow2")
+    db.execute(f"PRAGMA user_version = {version}")
+    db.commit()
+    db.close()
+    ws.delete()
+
+
+class SmallDisk:
+    """A state directory on a file system of its own; pyro runs where it is mounted."""
+
+    def __init__(self, lab, size):
+        if not IS_ROOT:
+            raise Skip("only root can mount a small file system")
+        os.mkdir(lab.state)
+        script = f"mount -t tmpfs -o size={size} tmpfs {lab.state}; echo ready; exec sleep 1000"
+        self.lab = lab
+        self.holder = subprocess.Popen(["unshare", "-m", "sh", "-ec", script],
+                                       stdout=subprocess.PIPE)
+        assert self.holder.stdout.readline() == b"ready\n"
+        self.enter = ["nsenter", f"--mount=/proc/{self.holder.pid}/ns/mnt"]
+        lab.pyro = [*self.enter, *lab.pyro]
+
+    def sh(self, script):
+        return subprocess.run([*self.enter, "sh", "-c", script], cwd="/", check=True,
+                              stdout=subprocess.PIPE, text=True).stdout
+
+    def fill(self):
+        """Takes all the room there is."""
+        self.sh(f"dd if=/dev/zero of={self.lab.state}/fill bs=64k 2>/dev/null || true")
+
+    def free(self):
+        self.sh(f"rm {self.lab.state}/fill")
+
+    def end(self):
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+
+def test_host_disk_full(lab):
+    """a full disk of the host is a clear error for seeds, writes and snapshots, and is survived"""
+    disk = SmallDisk(lab, "40m")
+    write(f"{lab.dir}/tree/large", os.urandom(64 << 20))
+    error = lab.error("workspace", "create", "--seed-path", f"{lab.dir}/tree", seconds=90)
+    assert error["code"] == "no_space" and "host" in error["message"], error
+    assert lab.json("workspace", "list")["count"] == 0
+    assert disk.sh(f"ls {lab.state}/pyro/vms") == ""
+    ws = lab.workspace()
+    ws.sh("echo kept >f; sync")
+    ws("snapshot create", "before")
+    disk.fill()
+    assert ws("status")["state"] == "started"
+    for call in (("exec", "--", "seq 100000"), ("snapshot create", "full"),
+                 ("file write", "g", "--text-file", "-")):
+        error = ws.error(*call, data=b"x" * (1 << 20), seconds=90)
+        assert error["code"] == "no_space" and error["hint"], (call, error)
+    assert lab.call(*ws.words("stop"), seconds=90).code in (0, 125)
+    disk.free()
+    ws("start")
+    ws("reset", "--snapshot", "before")
+    assert ws.sh("cat f; echo works") == "kept\nworks\n"
+    ws("snapshot create", "after")
+    ws.delete()
+    assert disk.sh(f"ls {lab.state}/pyro/vms") == ""
+    disk.end()
+
+
+# Hostile guests
+
+
+def test_hostile_workspace(lab):
+    """a guest that replaces /workspace is told about by every call, and a reset repairs it"""
+    ws = lab.workspace()
+    write(f"{lab.dir}/in/f", b"in")
+    for script in ("ln -s /etc /workspace", "echo x >/workspace", "true", "mkfifo /workspace",
+                   "ln -s /workspace /workspace"):
+        ws.sh(f"cd /; rm -rf /workspace; {script}; cp /etc/passwd /root/passwd")
+        for call in (("file list",), ("file read", "passwd"), ("diff",),
+                     ("file write", "evil", "--text", "x"), ("sync push", f"{lab.dir}/in"),
+                     ("exec", "--", "true"), ("export", ".", "--output", f"{lab.dir}/out"),
+                     ("export", "passwd", "--output", f"{lab.dir}/out")):
+            done = lab.call(*ws.words(*call))
+            assert done.code in (2, 125) and "pyro: " in done.err and "/workspace" in done.err, \
+                (script, call, str(done))
+        assert not os.path.lexists(f"{lab.dir}/out")
+        assert ws("status")["state"] == "started" and ws("summary")["changes"]["reason"], script
+        assert ws("reset")["state"] == "started"
+        assert ws.sh("pwd; ls -A; cmp /etc/passwd /etc/passwd-; test ! -e /etc/evil; test ! -e "
+                     "/etc/f && echo good").startswith("/workspace\n")
+    ws.delete()
+
+
+def test_hostile_tree(lab):
+    """endless directories and odd entries of a guest break no call, and a reset is as quick"""
+    ws = lab.workspace()
+    ws.sh("perl -e 'for (1..10000) { mkdir \"d\"; chdir \"d\" }'; touch ok; mkfifo p; "
+          "mknod c c 5 1; mknod w c 0 0; mkdir many; cd many; perl -e 'for (1..3000) "
+          "{ open F, \">\", \"x\" x 240 . $_ }'", seconds=120)
+    for call in (("file list",), ("file list", "many"), ("file read", "ok")):
+        assert lab.call(*ws.words(*call), seconds=60).code == 0, call
+    for call in (("file list", "--recursive"), ("diff",),
+                 ("export", ".", "--output", f"{lab.dir}/out")):
+        done = lab.call(*ws.words(*call), seconds=120)
+        assert done.code in (0, 125) and (done.code == 0 or "pyro: " in done.err), (call, str(done))
+        subprocess.run(["rm", "-rf", f"{lab.dir}/out"], check=True)
+    ws("file write", "d/d/d/f", "--text", "x")
+    begun = time.monotonic()
+    ws("reset")
+    assert time.monotonic() - begun < 5 and ws("file list")["count"] == 0
+    ws.delete()
+
+
+def test_hostile_output(lab):
+    """what a command prints without end takes no more than its share of the host's disk"""
+    ws = lab.workspace()
+    done = ws("exec", "--timeout-seconds", "60", "--",
+              "head -c 100M /dev/zero | tr '\\0' x; echo end", seconds=90)
+    assert done["stdout_bytes"] == (100 << 20) + 4 and done["stdout"].endswith("xend\n"), \
+        done["stdout_bytes"]
+    outputs = f"{ws.dir()}/outputs"
+    size = sum(os.stat(f"{outputs}/{name}").st_size for name in os.listdir(outputs))
+    assert size < 3 << 20, size
+    entry = ws("logs")["entries"][0]
+    assert entry["stdout_bytes"] == done["stdout_bytes"] and entry["stdout_truncated"]
+    ws.delete()
