@@ -167,16 +167,15 @@ static size_t print_cell(const struct form_cell *cell, size_t width, size_t pend
 void form_table_end(struct form_table *table, bool colour, struct buf *out)
 {
 	AUTO_FREE size_t *widths = mem_zalloc(table->columns, sizeof(*widths));
-	size_t pending = 0;
+	size_t column = 0, pending = 0;
 
 	for (size_t i = 0; i < table->columns; i++)
 		widths[i] = column_width(table, i);
 	for (size_t i = 0; i < table->n; i++) {
-		size_t column = i % table->columns;
-
 		pending = print_cell(&table->cells[i], widths[column], column ? pending : 0, colour,
 				     out);
-		buf_puts(out, column + 1 == table->columns ? "\n" : "");
+		column = column + 1 < table->columns ? column + 1 : 0;
+		buf_puts(out, column ? "" : "\n");
 	}
 	for (size_t i = 0; i < table->n; i++)
 		free(table->cells[i].text);

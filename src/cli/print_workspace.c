@@ -164,16 +164,16 @@ static void workspace_cells(struct form_table *table, const struct pyro_workspac
 
 static void titles(struct form_table *table, const char *const *names)
 {
-	for (size_t i = 0; i < table->columns; i++)
-		form_cell(table, names[i])->colour = FORM_DIM;
+	for (; *names; names++, table->columns++)
+		form_cell(table, *names)->colour = FORM_DIM;
 }
 
 static void print_list(struct buf *out, struct buf *note, const struct pyro_workspace_list *list,
 		       bool colour)
 {
-	static const char *const names[] = {"NAME",   "WORKSPACE ID", "STATE", "ENVIRONMENT",
-					    "ACTIVE", "EXPIRES",      "LABELS"};
-	struct form_table table = {.columns = ARRAY_SIZE(names)};
+	static const char *const names[] = {"NAME",   "WORKSPACE ID", "STATE",  "ENVIRONMENT",
+					    "ACTIVE", "EXPIRES",      "LABELS", NULL};
+	struct form_table table = {0};
 
 	if (!list->workspaces_count) {
 		buf_puts(note, "No workspaces. Make one: pyro workspace create debian:12 "
@@ -188,8 +188,8 @@ static void print_list(struct buf *out, struct buf *note, const struct pyro_work
 
 static void print_snapshots(struct buf *out, const struct pyro_snapshot_list *list, bool colour)
 {
-	static const char *const names[] = {"SNAPSHOT", "KIND", "CREATED"};
-	struct form_table table = {.columns = ARRAY_SIZE(names)};
+	static const char *const names[] = {"SNAPSHOT", "KIND", "CREATED", NULL};
+	struct form_table table = {0};
 
 	titles(&table, names);
 	for (size_t i = 0; i < list->snapshots_count; i++) {

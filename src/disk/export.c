@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "disk/qcow2.h"
-#include "report/report.h"
+#include "helper/report.h"
 
 #include <errno.h>
 #include <fcntl.h>

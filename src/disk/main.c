@@ -8,7 +8,7 @@
  *	pyro-disk [--snapshot NAME] DISK ROOT export OUT
  *
  * DISK is the guest's qcow2, ROOT what lies below it. Reports go to descriptor 3
- * (report/report.h): list {"path", "artifact_type", "entries", "too_long"}, read
+ * (helper/report.h): list {"path", "artifact_type", "entries", "too_long"}, read
  * {"size_bytes", "mode"}, tar {"entries", "bytes"}, export {"size_bytes", "bytes_written"}. Ends
  * with 0 or 1.
  *
@@ -18,13 +18,13 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/parse.h"
-#include "disk/confine.h"
 #include "disk/export.h"
 #include "disk/ext4.h"
 #include "disk/list.h"
 #include "disk/qcow2.h"
 #include "disk/tar.h"
-#include "report/report.h"
+#include "helper/confine.h"
+#include "helper/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +36,8 @@
 
 #define REPORT_FD 3
 #define OUT_BYTES (256 * 1024)
+#define MEMORY_BYTES (1 << 30)
+#define CPU_SECONDS 600
 
 static int finish(struct pyro_error *err)
 {
@@ -208,7 +210,7 @@ static int run(const struct request *r, json_t **ret, struct pyro_error *err)
 		return err_sys(err, errno, "open '%s'", r->root);
 	if (is_export && export_open(&out, r->path, err) < 0)
 		return -1;
-	if (confine(out.dir, err) < 0)
+	if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, out.dir}, err) < 0)
 		return -1;
 	q = qcow2_open(disk, root, r->snapshot, err);
 	if (!q)

@@ -170,7 +170,7 @@ static void print_header(const struct section *s, struct buf *out)
 		buf_printf(out, "\nold mode %06o\nnew mode %06o\n", old_mode, new_mode);
 	else
 		buf_puts(out, "\n");
-	if (!s->similarity)
+	if (!s->similarity || !a || !b)
 		return;
 	buf_printf(out, "similarity index %d%%\nrename from ", s->similarity);
 	path_quote(out, "", a->path);

@@ -11,7 +11,7 @@
  *	                    device 0:0) for what goes away; nothing if there is an error.
  *	                    5: the report, as pyro.h's patch_applied
  *
- * Reports are of the form in report/report.h. Ends with 0 or 1.
+ * Reports are of the form in helper/report.h. Ends with 0 or 1.
  *
  * A guest made the files and anybody the patch, so they are read by a process that needs nothing
  * but the descriptors it was given, and may open nothing else.
@@ -19,56 +19,22 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/utf8.h"
+#include "helper/confine.h"
+#include "helper/report.h"
 #include "patch/apply.h"
 #include "patch/diff.h"
 #include "patch/parse.h"
 #include "patch/side.h"
-#include "report/report.h"
 
 #include <errno.h>
 #include <git2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define MEMORY_BYTES ((rlim_t)1536 << 20)
 #define CPU_SECONDS 120
-
-/* Sanitizers map terabytes, and open files to tell what they found. */
-#ifdef SANITIZED
-#define MAY_LIMIT false
-#else
-#define MAY_LIMIT true
-#endif
-
-static int confine(struct pyro_error *err)
-{
-	const struct {
-		int resource;
-		rlim_t value;
-		bool is_wanted;
-	} limits[] = {
-		{RLIMIT_AS, MEMORY_BYTES, MAY_LIMIT},
-		{RLIMIT_NOFILE, 0, MAY_LIMIT},
-		{RLIMIT_NPROC, 0, MAY_LIMIT},
-		{RLIMIT_CPU, CPU_SECONDS, true},
-		{RLIMIT_CORE, 0, true},
-	};
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_sys(err, errno, "give up privileges");
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		const struct rlimit both = {limits[i].value, limits[i].value};
-
-		if (limits[i].is_wanted &&
-		    setrlimit((__rlimit_resource_t)limits[i].resource, &both) < 0)
-			return err_sys(err, errno, "limit this process");
-	}
-	return 0;
-}
 
 /*
  * diff.
@@ -272,7 +238,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (git_libgit2_init() < 0)
 		(void)err_set(&err, PYRO_E_SYSTEM, "start libgit2: %s", git_error_last()->message);
-	else if (confine(&err) == 0)
+	else if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, -1}, &err) == 0)
 		result = is_diff ? run_diff(&err) : run_patch(is_apply, &err);
 	utf8_clean_line(err.message);
 	return report_end(is_diff ? STDOUT_FILENO : is_apply ? 5 : 3, result, &err);

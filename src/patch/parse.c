@@ -552,7 +552,7 @@ static int parse_plain_section(struct parser *p, struct header *h)
 {
 	struct parse_file *file = h->file;
 	const char *fault;
-	bool is_epoch;
+	bool is_epoch = false;
 
 	if (parse_from_to(p, h, &is_epoch) < 0 || parse_hunks(p, file) < 0)
 		return -1;

@@ -6,12 +6,12 @@
  *	pyro-tar [--max-bytes N] pack PATH      a directory or an archive, to standard output
  *	pyro-tar [--max-bytes N] unpack PATH    standard input, to a path that does not exist yet
  *
- * Reports go to descriptor 3 (report/report.h): progress as in tally.h, and as the result
+ * Reports go to descriptor 3 (helper/report.h): progress as in tally.h, and as the result
  * {"entries", "bytes"}, for unpack with {"artifact_type"}. Ends with 0 or 1.
  */
 #include "base/err.h"
 #include "base/parse.h"
-#include "report/report.h"
+#include "helper/report.h"
 #include "tar/pack.h"
 #include "tar/tally.h"
 #include "tar/unpack.h"

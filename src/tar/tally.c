@@ -1,6 +1,6 @@
 #include "tar/tally.h"
 
-#include "report/report.h"
+#include "helper/report.h"
 
 #define REPORT_FD 3
 

@@ -6,8 +6,8 @@
  *	{"result": {…}}                            the last line, when all went well
  *	{"error": {code, message, hint, retryable}}    or this
  */
-#ifndef REPORT_REPORT_H
-#define REPORT_REPORT_H
+#ifndef HELPER_REPORT_H
+#define HELPER_REPORT_H
 
 #include <jansson.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "disk/confine.h"
+#include "helper/confine.h"
 
 #include "base/err.h"
 #include "base/mem.h"
@@ -8,12 +8,9 @@
 #include <linux/landlock.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MEMORY_BYTES (1 << 30)
-#define CPU_SECONDS 600
 /* Everything that the first version of Landlock knows. */
 #define ALL_ACCESS ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
@@ -24,7 +21,6 @@
 #define MAY_FORBID true
 #endif
 
-/* A kernel without Landlock leaves it at the limits. */
 static int forbid_files(int link_dir, struct pyro_error *err)
 {
 	const struct landlock_ruleset_attr all = {.handled_access_fs = ALL_ACCESS};
@@ -44,13 +40,14 @@ static int forbid_files(int link_dir, struct pyro_error *err)
 	return 0;
 }
 
-static int set_limits(struct pyro_error *err)
+static int set_limits(const struct confine_limits *given, struct pyro_error *err)
 {
 	const struct proc_limit limits[] = {
-		{RLIMIT_CPU, CPU_SECONDS},
+		{RLIMIT_CPU, given->cpu_seconds},
 		{RLIMIT_CORE, 0},
-		{RLIMIT_AS, MEMORY_BYTES},
+		{RLIMIT_AS, given->memory_bytes},
 		{RLIMIT_NOFILE, 0},
+		{RLIMIT_NPROC, 0},
 	};
 	size_t n = MAY_FORBID ? ARRAY_SIZE(limits) : 2;
 
@@ -63,11 +60,11 @@ static int set_limits(struct pyro_error *err)
 	return 0;
 }
 
-int confine(int link_dir, struct pyro_error *err)
+int confine(const struct confine_limits *limits, struct pyro_error *err)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, errno, "give up privileges");
-	if (MAY_FORBID && forbid_files(link_dir, err) < 0)
+	if (MAY_FORBID && forbid_files(limits->link_dir, err) < 0)
 		return -1;
-	return set_limits(err);
+	return set_limits(limits, err);
 }

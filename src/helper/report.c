@@ -1,4 +1,4 @@
-#include "report/report.h"
+#include "helper/report.h"
 
 #include "base/clock.h"
 #include "base/file.h"
