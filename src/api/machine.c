@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "channel/outcome.h"
 #include "image/image.h"
 #include "vm/engine.h"
 #include "workspace/state.h"
@@ -179,27 +180,12 @@ static void fill_output(const struct capture *c, char **text, int64_t *bytes, bo
 	*truncated = capture_is_truncated(c);
 }
 
-/* What a guest says of a command, believed as far as it makes sense. */
-static int take_result(const json_t *result, struct pyro_run *ret, struct pyro_error *err)
-{
-	const json_t *exit_code = json_object_get(result, "exit_code");
-	const json_t *duration_ms = json_object_get(result, "duration_ms");
-
-	if (!json_is_integer(exit_code) || !json_is_integer(duration_ms) ||
-	    json_integer_value(exit_code) < 0 || json_integer_value(exit_code) > 255 ||
-	    json_integer_value(duration_ms) < 0)
-		return err_set(err, PYRO_E_PROTOCOL, "the guest's result of the command is none");
-	ret->exit_code = json_integer_value(exit_code);
-	ret->duration_ms = json_integer_value(duration_ms);
-	ret->timed_out = json_is_true(json_object_get(result, "timed_out"));
-	return 0;
-}
-
 /* args are taken. */
 static int run(struct machine *m, json_t *args, const char *const *command, struct pyro_run *ret,
 	       int64_t *ret_sequence, struct pyro_error *err)
 {
 	struct remote_output output;
+	struct outcome outcome;
 	json_t *result = NULL;
 	int r;
 
@@ -207,8 +193,11 @@ static int run(struct machine *m, json_t *args, const char *const *command, stru
 	capture_init(&output.err, OUTPUT_KEPT);
 	r = remote_exec(m->remote, args, &output, &result, err);
 	if (r == 0)
-		r = take_result(result, ret, err);
+		r = outcome_take(result, &outcome, err);
 	if (r == 0) {
+		ret->exit_code = outcome.exit_code;
+		ret->duration_ms = outcome.duration_ms;
+		ret->timed_out = outcome.timed_out;
 		ret->command = strv_dup(command);
 		ret->execution_mode = mem_strdup(m->execution_mode);
 		ret->accel = mem_strdup(m->accel);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/tar.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -243,79 +244,26 @@ int transfer_memory(const void *data, size_t len, struct pyro_error *err)
 	return lseek(fd, 0, SEEK_SET) < 0 ? err_sys(err, errno, "rewind") : TAKE_FD(fd);
 }
 
-/*
- * A tar stream by hand, for one file: loading a library in a process of its own would take longer
- * than the whole write. The format is POSIX.1-2001, pax: a header "x" whose data are records, of
- * which "path" is the only one, then the file's own header and data, each in blocks of 512 bytes.
- */
-
-#define BLOCK 512
-
-struct tar_header {
-	char name[100];
-	char mode[8];
-	char uid[8];
-	char gid[8];
-	char size[12];
-	char mtime[12];
-	char checksum[8];
-	char type;
-	char linkname[100];
-	char magic[8];
-	char rest[247];
-};
-_Static_assert(sizeof(struct tar_header) == BLOCK, "a tar header is one block");
-
-static void add_header(struct buf *out, const char *name, char type, size_t size)
-{
-	struct tar_header h = {.type = type};
-	unsigned sum = 0;
-
-	(void)snprintf(h.name, sizeof(h.name), "%s", name);
-	(void)snprintf(h.mode, sizeof(h.mode), "%07o", 0644);
-	(void)snprintf(h.uid, sizeof(h.uid), "%07o", 0);
-	(void)snprintf(h.gid, sizeof(h.gid), "%07o", 0);
-	(void)snprintf(h.size, sizeof(h.size), "%011zo", size);
-	(void)snprintf(h.mtime, sizeof(h.mtime), "%011llo", (unsigned long long)clock_wall());
-	memcpy(h.magic, "ustar\00000", sizeof(h.magic));
-	memset(h.checksum, ' ', sizeof(h.checksum));
-	for (size_t i = 0; i < sizeof(h); i++)
-		sum += ((const unsigned char *)&h)[i];
-	(void)snprintf(h.checksum, sizeof(h.checksum), "%06o", sum);
-	buf_append(out, &h, sizeof(h));
-}
-
-static void pad(struct buf *out)
-{
-	static const char zeros[BLOCK];
-
-	buf_append(out, zeros, (BLOCK - out->len % BLOCK) % BLOCK);
-}
-
-/* "LENGTH path=NAME\n", where the length counts its own digits. */
-static char *path_record(const char *relative)
-{
-	size_t rest = strlen(" path=\n") + strlen(relative), len = rest, last;
-
-	do {
-		last = len;
-		len = rest + (size_t)snprintf(NULL, 0, "%zu", last);
-	} while (len != last);
-	return mem_printf("%zu path=%s\n", len, relative);
-}
-
+/* By hand: a process of its own with a library would take longer than the whole write. */
 int transfer_one_file(const char *relative, const void *data, size_t len, struct pyro_error *err)
 {
-	static const char end[2 * BLOCK];
-	AUTO_BUF struct buf out = BUF_INIT(len + 64 * 1024);
-	AUTO_FREE char *record = path_record(relative);
+	const struct tar_entry entry = {
+		.name = relative,
+		.mode = S_IFREG | 0644,
+		.size = len,
+		.mtime_s = (int64_t)clock_wall(),
+	};
+	AUTO_FREE char *text = NULL;
+	size_t text_len;
+	FILE *out = open_memstream(&text, &text_len);
 
-	add_header(&out, "path", 'x', strlen(record));
-	buf_puts(&out, record);
-	pad(&out);
-	add_header(&out, "file", '0', len);
-	buf_append(&out, data, len);
-	pad(&out);
-	buf_append(&out, end, sizeof(end));
-	return transfer_memory(buf_text(&out), out.len, err);
+	if (!out)
+		mem_exhausted();
+	tar_header(out, &entry);
+	(void)fwrite(data, 1, len, out);
+	tar_pad(out, len);
+	tar_end(out);
+	if (fclose(out) != 0)
+		mem_exhausted();
+	return transfer_memory(text, text_len, err);
 }

@@ -393,7 +393,8 @@ static int apply_patch(struct pyro *p, const struct pyro_apply_workspace_patch_a
 	result = apply(p, remote, a->patch, ret, err);
 	(void)remote_free(remote);
 	if (result == 0) {
-		detail = mem_printf("%lld files", (long long)ret->summary.total);
+		detail = mem_printf("%lld %s", (long long)ret->summary.total,
+				    ret->summary.total == 1 ? "file" : "files");
 		ret->workspace_id = mem_strdup(ws.workspace_id);
 		result = workspace_note(p, ws.workspace_id, "patch_apply", NULL, detail, err);
 		if (result < 0)

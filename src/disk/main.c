@@ -18,11 +18,11 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "base/tar.h"
 #include "disk/export.h"
 #include "disk/ext4.h"
 #include "disk/list.h"
 #include "disk/qcow2.h"
-#include "disk/tar.h"
 #include "helper/confine.h"
 #include "helper/report.h"
 

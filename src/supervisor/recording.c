@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "channel/outcome.h"
 #include "supervisor/supervisor.h"
 #include "workspace/history.h"
 #include "workspace/output.h"
@@ -78,22 +79,6 @@ void recording_cancel(struct recording *r)
 	r->is_cancelled = true;
 }
 
-/* What a guest says of a command, believed as far as it makes sense. */
-static int take_result(const json_t *result, struct history_result *ret, struct pyro_error *err)
-{
-	const json_t *exit_code = json_object_get(result, "exit_code");
-	const json_t *duration_ms = json_object_get(result, "duration_ms");
-
-	if (!json_is_integer(exit_code) || !json_is_integer(duration_ms) ||
-	    json_integer_value(exit_code) < 0 || json_integer_value(exit_code) > 255 ||
-	    json_integer_value(duration_ms) < 0)
-		return err_set(err, PYRO_E_PROTOCOL, "the guest's result of the command is none");
-	ret->exit_code = json_integer_value(exit_code);
-	ret->duration_ms = json_integer_value(duration_ms);
-	ret->timed_out = json_is_true(json_object_get(result, "timed_out"));
-	return 0;
-}
-
 int recording_end(struct recording *r, json_t *result, struct pyro_error *err)
 {
 	struct history_result outcome = {
@@ -101,15 +86,20 @@ int recording_end(struct recording *r, json_t *result, struct pyro_error *err)
 		.exit_code = PYRO_NONE,
 	};
 	struct records *records;
+	struct outcome told;
 	int status = 0;
 
 	if (!r)
 		return 0;
 	outcome.duration_ms = clock_ms() - r->started_ms;
 	if (result)
-		status = take_result(result, &outcome, err);
-	if (result && status == 0)
+		status = outcome_take(result, &told, err);
+	if (result && status == 0) {
 		outcome.state = r->is_cancelled ? "cancelled" : "finished";
+		outcome.exit_code = told.exit_code;
+		outcome.duration_ms = told.duration_ms;
+		outcome.timed_out = told.timed_out;
+	}
 	records = supervisor_records(r->s, err);
 	if (!records || history_end(records, r->s->vm_id, r->sequence, &outcome, err) < 0)
 		status = -1;

@@ -3,8 +3,8 @@
  * that cannot say all (long names, sizes from 8 GiB on) an extended header. Names are bytes in any
  * encoding. Write errors show in ferror().
  */
-#ifndef DISK_TAR_H
-#define DISK_TAR_H
+#ifndef BASE_TAR_H
+#define BASE_TAR_H
 
 #include <stdint.h>
 #include <stdio.h>

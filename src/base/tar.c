@@ -1,4 +1,4 @@
-#include "disk/tar.h"
+#include "base/tar.h"
 
 #include "base/buf.h"
 #include "base/mem.h"
