@@ -145,8 +145,7 @@ double bench_tree_kib(pid_t pid)
 	return kib;
 }
 
-/* The process whose command line begins with `program` and holds `word`. */
-static pid_t find_process(const char *program, const char *word)
+pid_t bench_supervisor(const char *vm_id)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *entry;
@@ -159,17 +158,12 @@ static pid_t find_process(const char *program, const char *word)
 
 		if (!parse_int(entry->d_name, 1, INT32_MAX, &pid) ||
 		    file_read(path, &text, NULL) < 0 || !text.len ||
-		    !strstr(buf_text(&text), program))
+		    !strstr(buf_text(&text), "pyro-supervisor"))
 			continue;
-		if (memmem(text.data, text.len, word, strlen(word)))
+		if (memmem(text.data, text.len, vm_id, strlen(vm_id)))
 			found = (pid_t)pid;
 	}
 	if (dir)
 		(void)closedir(dir);
 	return found;
-}
-
-pid_t bench_supervisor(const char *vm_id)
-{
-	return find_process("pyro-supervisor", vm_id);
 }

@@ -75,7 +75,7 @@ static void discard(struct bench *b)
 	(void)BENCH_PYRO(b, "workspace", "delete", NAME);
 }
 
-/* Of an empty workspace, all but the floor is pyro's. */
+/* The floor is that of `run`: a machine restored, one command, and its end. */
 struct small_numbers {
 	struct series create, first, reset, snapshot, kib, floor;
 };
