@@ -78,12 +78,31 @@ int pyro_exec_workspace(struct pyro *p, const struct pyro_exec_workspace_args *g
 	return handle_end(p, exec_in(p, &a, ret, err));
 }
 
+/* A command that does not run has ended, or there never was one. */
+static int check_known(struct pyro *p, const char *id, int64_t sequence, struct pyro_error *err)
+{
+	struct pyro_workspace_logs list = {0};
+	bool is_known = false;
+
+	if (history_commands(p->records, id, &list.entries, &list.entries_count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < list.entries_count; i++)
+		is_known = is_known || list.entries[i].sequence == sequence;
+	pyro_workspace_logs_done(&list);
+	if (is_known)
+		return 0;
+	(void)err_set(err, PYRO_E_NOT_FOUND, "workspace '%s' has no command %lld", id,
+		      (long long)sequence);
+	return err_hint(err, "pyro workspace logs %s", id);
+}
+
 static int cancel(struct pyro *p, const struct pyro_cancel_workspace_exec_args *a,
 		  struct pyro_workspace_cancelled *ret, struct pyro_error *err)
 {
 	struct pyro_workspace ws = {0};
 	struct remote *remote = NULL;
 	json_t *answer = NULL;
+	bool is_cancelled;
 	int result;
 
 	if (workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
@@ -92,13 +111,16 @@ static int cancel(struct pyro *p, const struct pyro_cancel_workspace_exec_args *
 			     json_pack("{s:I}", "sequence", (json_int_t)a->sequence),
 			     deadline_in(WORKSPACE_CALL_MS), &answer, err);
 	(void)remote_free(remote);
+	is_cancelled = json_is_true(json_object_get(answer, "cancelled"));
+	json_decref(answer);
+	if (result == 0 && !is_cancelled)
+		result = check_known(p, ws.workspace_id, a->sequence, err);
 	if (result == 0)
 		*ret = (struct pyro_workspace_cancelled){
 			.workspace_id = TAKE_PTR(ws.workspace_id),
 			.sequence = a->sequence,
-			.cancelled = json_is_true(json_object_get(answer, "cancelled")),
+			.cancelled = is_cancelled,
 		};
-	json_decref(answer);
 	pyro_workspace_done(&ws);
 	return result;
 }

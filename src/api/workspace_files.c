@@ -30,13 +30,24 @@
  * Paths.
  */
 
+/* ".." takes the last component away. No link is followed: the agent refuses those that leave. */
+static bool go_up(struct buf *out)
+{
+	if (out->len == 0)
+		return false;
+	while (out->len > 0 && out->data[--out->len] != '/')
+		;
+	out->data[out->len] = '\0';
+	return true;
+}
+
 /* Appends one component; false for one that leaves. */
 static bool add_part(struct buf *out, const char *part, size_t len)
 {
 	if (len == 0 || (len == 1 && part[0] == '.'))
 		return true;
 	if (len == 2 && memcmp(part, "..", 2) == 0)
-		return false;
+		return go_up(out);
 	if (out->len)
 		buf_puts(out, "/");
 	buf_append(out, part, len);

@@ -45,13 +45,14 @@ def test_file_read(lab):
     below = [e["path"] for e in ws("file list", "--recursive")["entries"]]
     assert {"/workspace/d/f", "/workspace/d/e", "/workspace/n/a\nb"} <= set(below), below
     assert not any(path.startswith(("/workspace/out/", "/workspace/inside/")) for path in below)
-    assert ws("file list", "d")["count"] == ws("file list", "/workspace/d/")["count"] == 2
+    assert ws("file list", "d")["count"] == ws("file list", "d/e/..")["count"] == 2
+    assert ws("file list", "/workspace/d/")["path"] == "/workspace/d"
     assert ws("file list", "d/e")["entries"] == []
     read = ws("file read", "d/f")
     assert read["content"] == "text\n" and read["path"] == "/workspace/d/f", read
     assert (read["size_bytes"], read["max_bytes"], read["truncated"]) == (5, 65536, False), read
     assert read["content_is_binary"] is False
-    for path in ("./d/f", "/workspace/d/f", "d//f"):
+    for path in ("./d/../d/f", "/workspace/d/f", "d//f", "d/e/../../d/f"):
         assert ws("file read", path)["content"] == "text\n", path
     assert ws("file read", "empty")["content"] == ""
     read = ws("file read", "bin")

@@ -75,6 +75,9 @@ def test_discovery(lab):
     assert a("status")["name"] is None
     assert "'b'" in lab.error("workspace", "create", "--name", "b")["message"]
     assert "fast" in lab.error("workspace", "create", "--network-policy", "fast")["message"]
+    calls = [lab.start("workspace", "create", "--name", "same") for _ in range(2)]
+    assert sorted(call.end(60).code for call in calls) in ([0, 2], [0, 125])
+    lab.json("workspace", "delete", "same")
     assert len(lab.vm_dirs()) == 2, "a refused create leaves nothing"
     a.delete()
     b.delete()
@@ -417,6 +420,7 @@ def test_exec_together(lab):
     assert ws("cancel", str(first))["cancelled"] is True
     assert calls[0].end(10).code not in (0, 124)
     assert ws("cancel", str(first))["cancelled"] is False, "it had ended already"
+    assert ws.error("cancel", "99")["code"] == "not_found"
     for number, call in ((signal.SIGINT, calls[1]), (signal.SIGTERM, calls[2])):
         call.signal(number)
         assert call.end(5).code == 128 + number
@@ -548,6 +552,41 @@ def test_reset_together(lab):
     ws.delete()
     done = call.end(10)
     assert done.code == 125 and "pyro: " in done.err, done
+
+
+def test_summary(lab):
+    """a summary tells what was run, changed and exported since the last reset, and nothing else"""
+    ws = lab.workspace("--name", "s")
+    ws.exec("before the reset", code=127)
+    ws("snapshot create", "one")
+    begun = ws("reset")["last_reset_at"]
+    ws.exec("echo new >f")
+    ws.exec("exit 3", code=3)
+    ws("file write", "g", "--text", "x")
+    ws("export", "f", "--output", f"{lab.dir}/f")
+    ws("snapshot create", "two")
+    ws("snapshot delete", "one")
+    ws("file read", "g")
+    summary = ws("summary")
+    assert (summary["workspace_id"], summary["name"], summary["state"]) == (ws.id, "s", "started")
+    assert summary["session"]["started_at"] == begun and summary["session"]["reset_count"] == 1
+    commands = summary["commands"]
+    assert (commands["total"], commands["failed"]) == (2, 1), commands
+    assert [command["exit_code"] for command in commands["last"]] == [0, 3], commands
+    assert [edit["path"] for edit in summary["edits"]] == ["/workspace/g"], summary["edits"]
+    changes = summary["changes"]
+    assert changes["available"] and changes["changed"] and changes["summary"]["added"] == 2, changes
+    assert [entry["path"] for entry in changes["entries"]] == ["f", "g"], changes
+    exports = summary["artifacts"]["exports"]
+    assert [(e["path"], e["detail"]) for e in exports] == [("/workspace/f", f"{lab.dir}/f")]
+    snapshots = summary["snapshots"]
+    assert snapshots["named_count"] == 1, snapshots
+    assert [event["path"] for event in snapshots["events"]] == ["two", "one"], snapshots
+    ws("stop")
+    stopped = ws("summary")
+    assert stopped["commands"] == commands and not stopped["changes"]["available"], stopped
+    assert stopped["changes"]["reason"], stopped
+    ws.delete()
 
 
 # Disks
