@@ -143,9 +143,15 @@ int life_end(struct pyro *p, const char *id, const char *call, struct pyro_error
 int life_delete(struct pyro *p, const char *id, struct pyro_error *err)
 {
 	AUTO_FREE char *dir = state_vm_dir(p->state, id);
+	struct pyro_error why;
 
-	/* What a supervisor that was there has removed already is not missed. */
-	if (life_end(p, id, "destroy", err) < 0 || dir_remove(dir, err) < 0)
+	/* One that died by itself, or for somebody else who deletes it, is as good as destroyed. */
+	if (life_end(p, id, "destroy", &why) < 0 &&
+	    (why.code != PYRO_E_VM_DIED || check_dead(p, id, &why) < 0)) {
+		if (err)
+			*err = why;
 		return -1;
-	return records_delete_vm(p->records, id, err);
+	}
+	/* What a supervisor that was there has removed already is not missed. */
+	return dir_remove(dir, err) < 0 ? -1 : records_delete_vm(p->records, id, err);
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define MAX_CHILD_FDS 32
+#define WARDEN_MS 10000
 #define STDERR_KEPT (64 * 1024)
 #define START_TIME_FIELD 22 /* of /proc/PID/stat, proc(5) */
 
@@ -142,9 +143,9 @@ static void child_signals(void)
 static int child_exec(const char *program, char *const *argv, const struct proc_options *opt,
 		      int null_fd, pid_t parent)
 {
-	if (opt->new_session)
+	if (opt->new_session && !opt->is_jail)
 		(void)setsid();
-	if (opt->die_with_parent) {
+	if (opt->die_with_parent || opt->is_jail) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
 			_exit(127);
@@ -164,10 +165,82 @@ static int child_exec(const char *program, char *const *argv, const struct proc_
 	return errno;
 }
 
+void proc_kill_children(void)
+{
+	AUTO_BUF struct buf list = BUF_INIT(64 * 1024);
+	int64_t pid;
+
+	if (file_read("/proc/thread-self/children", &list, NULL) < 0)
+		return;
+	for (char *rest = list.data, *word; (word = strsep(&rest, " "));)
+		if (parse_int(word, 2, INT32_MAX, &pid))
+			(void)kill((pid_t)pid, SIGKILL);
+}
+
+void proc_end_children(int64_t deadline)
+{
+	for (;;) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+
+		if (pid < 0 && errno == ECHILD)
+			return;
+		if (pid == 0) {
+			if (deadline_left(deadline) == 0)
+				return;
+			proc_kill_children();
+			(void)poll(NULL, 0, 1);
+		}
+	}
+}
+
+static int open_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/*
+ * The warden of a jail: a process between us and bwrap, which ends all that is below when one of
+ * the two has ended. bwrap has an option for that, but it is in force only when the jail is ready:
+ * killed before, it leaves a process that waits for ever, or the program, which has our files.
+ */
+static _Noreturn void be_warden(pid_t child, int parent_fd)
+{
+	struct pollfd ends[2] = {{.events = POLLIN}, {.fd = parent_fd, .events = POLLIN}};
+	int status = 0;
+
+	(void)close_range(0, (unsigned)parent_fd - 1, 0);
+	(void)close_range((unsigned)parent_fd + 1, ~0U, 0);
+	ends[0].fd = open_pidfd(child);
+	while (poll(ends, ARRAY_SIZE(ends), -1) < 0 && errno == EINTR)
+		;
+	if (!ends[0].revents)
+		(void)kill(child, SIGKILL);
+	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	proc_end_children(deadline_in(WARDEN_MS));
+	_exit(proc_exit_code(status));
+}
+
+/* Returns in the process that becomes the jail, which is a child of its warden. */
+static void start_jail(const struct proc_options *opt, int parent_fd)
+{
+	pid_t pid;
+
+	(void)prctl(PR_SET_NAME, "pyro-warden");
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (opt->new_session)
+		(void)setsid();
+	pid = fork();
+	if (pid < 0)
+		_exit(127);
+	if (pid > 0)
+		be_warden(pid, parent_fd);
+}
+
 pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct pyro_error *err)
 {
 	AUTO_FREE char *program = proc_find(a->v[0]);
-	AUTO_FD int null_fd = -1, status_r = -1, status_w = -1;
+	AUTO_FD int null_fd = -1, status_r = -1, status_w = -1, self_fd = -1;
 	int status[2], failure = 0;
 	pid_t parent = getpid(), pid;
 	ssize_t n;
@@ -176,7 +249,8 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 	if (!program)
 		return err_set(err, PYRO_E_MISSING_DEPENDENCY, "'%s' is not installed", a->v[0]);
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd < 0 || pipe2(status, O_CLOEXEC) < 0)
+	self_fd = opt->is_jail ? open_pidfd(parent) : -1;
+	if (null_fd < 0 || (opt->is_jail && self_fd < 0) || pipe2(status, O_CLOEXEC) < 0)
 		return err_sys(err, errno, "start '%s'", a->v[0]);
 	status_r = status[0];
 	status_w = status[1];
@@ -186,6 +260,10 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 	if (pid == 0) {
 		int high = fcntl(status_w, F_DUPFD_CLOEXEC, above_places(opt));
 
+		if (opt->is_jail) {
+			start_jail(opt, self_fd);
+			parent = getppid();
+		}
 		failure = high < 0 ? errno : child_exec(program, a->v, opt, null_fd, parent);
 		(void)!write(high < 0 ? status_w : high, &failure, sizeof(failure));
 		_exit(127);
@@ -253,7 +331,7 @@ static int collect(int out_fd, int err_fd, const struct proc_options *opt)
 /* Reaps pid: 0 with *ret_status, or -1 if it still ran at the deadline. */
 static int await_exit(pid_t pid, int64_t deadline, int *ret_status)
 {
-	AUTO_FD int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	AUTO_FD int fd = open_pidfd(pid);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	while (poll(&p, 1, deadline_left(deadline)) < 0 && errno == EINTR)

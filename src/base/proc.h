@@ -56,6 +56,7 @@ struct proc_options {
 	size_t n_limits;
 	bool new_session;     /* setsid */
 	bool die_with_parent; /* SIGKILL when the thread that spawned it ends */
+	bool is_jail;         /* so does all that it started, when this process ends */
 	int64_t deadline;     /* proc_run only */
 	struct buf *out;      /* proc_run only: the beginning of stdout; NULL discards */
 	struct buf *errout;   /* proc_run only: the end of stderr; max >= 8 KiB; NULL discards */
@@ -76,6 +77,12 @@ int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_e
 
 /* As proc_run; an exit status other than 0 is an error that quotes the last line of stderr. */
 int proc_check(const struct argv *a, const struct proc_options *opt, struct pyro_error *err);
+
+/* SIGKILL to all children of this thread that there are now. */
+void proc_kill_children(void);
+/* The same, and again for what is left to us by those, until there are none or it is the deadline.
+ */
+void proc_end_children(int64_t deadline);
 
 /* The exit status 0–255 of a wait status; 128 + n for signal n. */
 int proc_exit_code(int wait_status);

@@ -108,7 +108,7 @@ static int change(const char *vm_id, const char *dir, const char *action, const 
 			  &(struct proc_options){
 				  .limits = limits,
 				  .n_limits = jail_limits(&jail, limits),
-				  .die_with_parent = true,
+				  .is_jail = true,
 				  .new_session = true,
 				  .deadline = deadline_in(DISK_MS),
 				  .errout = &errout,

@@ -201,7 +201,7 @@ static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ra
 				  .n_fds = 4,
 				  .limits = limits,
 				  .n_limits = jail_limits(&jail, limits),
-				  .die_with_parent = true,
+				  .is_jail = true,
 			  },
 			  err);
 }

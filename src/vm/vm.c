@@ -12,7 +12,6 @@
 #include "vm/qmp.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,41 +88,6 @@ int vm_call(struct vm *vm, const char *name, json_t *args, int64_t deadline, str
 	return result ? 0 : -1;
 }
 
-static void kill_children(void)
-{
-	AUTO_BUF struct buf list = BUF_INIT(64 * 1024);
-	int64_t pid;
-
-	if (file_read("/proc/thread-self/children", &list, NULL) < 0)
-		return;
-	for (char *rest = list.data, *word; (word = strsep(&rest, " "));)
-		if (parse_int(word, 2, INT32_MAX, &pid))
-			(void)kill((pid_t)pid, SIGKILL);
-}
-
-/*
- * Everything that the jail started has become our child by now (we are a subreaper) or will in a
- * moment: gone means that none is left, and with them their memory and their files. A jail whose
- * first process was killed while it was being set up never ends by itself.
- */
-static void reap_all(void)
-{
-	int64_t deadline = deadline_in(REAP_MS);
-
-	for (;;) {
-		pid_t pid = waitpid(-1, NULL, WNOHANG);
-
-		if (pid < 0 && errno == ECHILD)
-			return;
-		if (pid == 0) {
-			if (deadline_left(deadline) == 0)
-				return;
-			kill_children();
-			(void)poll(NULL, 0, 1);
-		}
-	}
-}
-
 /* Kills its first process and lets go of it. What is below that one is our own child then. */
 static void hang_up_and_kill(struct vm *vm)
 {
@@ -144,7 +108,9 @@ struct vm *vm_free(struct vm *vm)
 {
 	if (vm) {
 		hang_up_and_kill(vm);
-		reap_all();
+		/* What the jail started is our child by now (we are a subreaper), or in a moment:
+		   gone means that none is left, and with them their memory and files. */
+		proc_end_children(deadline_in(REAP_MS));
 		free(vm);
 	}
 	return NULL;
@@ -154,7 +120,7 @@ struct vm *vm_leave(struct vm *vm)
 {
 	if (vm) {
 		hang_up_and_kill(vm);
-		kill_children();
+		proc_kill_children();
 		/* Also those that were left before and have ended since. */
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;

@@ -1,12 +1,15 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/parse.h"
 #include "base/proc.h"
 #include "tests/test.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -390,4 +393,43 @@ TEST("proc_start_time tells a process from a later one with its pid")
 	CHECK_INT(proc_start_time(pid), 0);
 	proc_kill(0);
 	proc_kill(-1);
+}
+
+/* Starts a jail, writes the pid of something below it that knows of no parent, and hangs. */
+static _Noreturn void be_parent_of_jail(int fd)
+{
+	AUTO_ARGV struct argv a = ARGV_INIT;
+
+	argv_add(&a, "sh", "-c", "setsid sleep 1000 & echo $!; wait", NULL);
+	if (proc_spawn(&a,
+		       &(struct proc_options){.fds = (const struct proc_fd[]){{fd, 1}},
+					      .n_fds = 1,
+					      .is_jail = true},
+		       NULL) < 0)
+		_exit(1);
+	for (;;)
+		(void)pause();
+}
+
+TEST("what a jail started dies when the process that started the jail is killed")
+{
+	int64_t deadline = deadline_in(5000), below = 0;
+	char text[32] = "";
+	int p[2];
+	pid_t pid;
+
+	CHECK(pipe2(p, O_CLOEXEC) == 0);
+	pid = fork();
+	if (pid == 0)
+		be_parent_of_jail(p[1]);
+	CHECK(read(p[0], text, sizeof(text) - 1) > 1);
+	text[strcspn(text, "\n")] = '\0';
+	CHECK(parse_int(text, 2, INT32_MAX, &below));
+	CHECK(kill((pid_t)below, 0) == 0);
+	proc_kill(pid);
+	while (kill((pid_t)below, 0) == 0 && deadline_left(deadline))
+		(void)poll(NULL, 0, 5);
+	CHECK(kill((pid_t)below, 0) < 0 && errno == ESRCH);
+	(void)close(p[0]);
+	(void)close(p[1]);
 }
