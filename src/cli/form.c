@@ -73,14 +73,24 @@ void form_clean(struct buf *out, const char *text)
 	buf_puts(out, copy);
 }
 
+void form_tabbed(struct buf *out, const char *text, size_t len)
+{
+	AUTO_FREE char *copy = mem_strndup(text, len);
+	char *rest = copy, *part;
+
+	while ((part = strsep(&rest, "\t"))) {
+		form_clean(out, part);
+		buf_puts(out, rest ? "\t" : "");
+	}
+}
+
 void form_lines(struct buf *out, const char *prefix, const char *text)
 {
 	while (*text) {
 		size_t len = strcspn(text, "\n");
-		AUTO_FREE char *line = mem_strndup(text, len);
 
 		buf_puts(out, prefix);
-		form_clean(out, line);
+		form_tabbed(out, text, len);
 		buf_puts(out, "\n");
 		text += len + (text[len] == '\n');
 	}

@@ -33,7 +33,9 @@ void form_millis(struct buf *out, double ms);
 void form_count(struct buf *out, long long n, const char *one, const char *several);
 /* One line of foreign text, without control characters. */
 void form_clean(struct buf *out, const char *text);
-/* Lines of foreign text, each behind `prefix` and without control characters. */
+/* The same of the first len bytes, with tabs kept. */
+void form_tabbed(struct buf *out, const char *text, size_t len);
+/* Lines of foreign text, each behind `prefix` and without control characters other than tabs. */
 void form_lines(struct buf *out, const char *prefix, const char *text);
 /* A command as a person would type it: one text is a shell's line, words are quoted if need be. */
 void form_command(struct buf *out, char *const *command);

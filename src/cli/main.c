@@ -80,8 +80,8 @@ static struct print_style style_of(const struct op_row *op, const void *args, bo
 		style.is_content_only =
 			((const struct pyro_read_workspace_disk_args *)args)->content_only;
 	/* Whoever is no terminal gets every byte as it is. */
-	style.is_content_out = op->ret == &ops_records[REC_file_read] && !as_json &&
-			       (style.is_content_only || !style.is_terminal);
+	style.is_content_out =
+		op->ret == &ops_records[REC_file_read] && !as_json && !style.is_terminal;
 	return style;
 }
 
@@ -96,6 +96,12 @@ static int print(const struct op_row *op, const void *record, const struct print
 		print_json(op->ret, record, &out);
 	else
 		print_result(op, record, style, &out, &note);
+	if (out.is_full) {
+		struct pyro_error err;
+
+		(void)err_set(&err, PYRO_E_LIMIT, "the result is too long to print");
+		return exit_error(&err, as_json);
+	}
 	code = exit_text(&out, code_of(op, record));
 	(void)exit_write(STDERR_FILENO, buf_text(&note), note.len);
 	return code;
@@ -126,7 +132,8 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 		  &caught);
 	pass_input(p, op);
 	code = ops_call(id, p, args, record, &err);
-	show_begin_line(&show);
+	if (code < 0 || !style.is_content_only)
+		show_begin_line(&show);
 	if (code < 0)
 		return fail(&show, &err, as_json);
 	if (op->ret == &ops_records[REC_run])

@@ -9,7 +9,8 @@
 
 struct buf;
 
-#define PRINT_MAX (16 * 1024 * 1024)
+/* More than any result: there are lists of two million names. */
+#define PRINT_MAX (1024 * 1024 * 1024)
 
 void print_json(const struct rec_row *rec, const void *record, struct buf *out);
 

@@ -122,8 +122,11 @@ static void add_events(struct buf *out, const char *title, const struct pyro_rev
 
 		for (char *c = kind; (c = strchr(c, '_')); *c = ' ')
 			;
-		buf_printf(out, "- %s ", kind);
-		code(out, events[i].path ? events[i].path : "", false);
+		buf_printf(out, "- %s", kind);
+		if (events[i].path) {
+			buf_puts(out, " ");
+			code(out, events[i].path, false);
+		}
 		if (events[i].detail) {
 			buf_puts(out, ": ");
 			code(out, events[i].detail, false);

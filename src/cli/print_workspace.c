@@ -252,13 +252,14 @@ static void print_entry(struct buf *out, const struct pyro_workspace_command *c,
 {
 	AUTO_BUF struct buf command = BUF_INIT(LINE_MAX);
 	AUTO_BUF struct buf how = BUF_INIT(1024);
-	bool is_good = c->exit_code == 0;
+	bool is_good = c->exit_code == 0 || strcmp(c->state, "running") == 0;
 
 	form_command(&command, c->command);
 	buf_printf(out, "[%lld] $ ", (long long)c->sequence);
 	form_coloured(out, colour, FORM_BOLD, buf_text(&command));
 	buf_puts(out, "\n");
-	form_lines(out, "", c->stdout);
+	/* Marked, so that no output looks like another command. */
+	form_lines(out, "  ", c->stdout);
 	form_lines(out, colour ? "\033[31m!\033[0m " : "! ", c->stderr);
 	if (c->exit_code != PYRO_NONE)
 		buf_printf(&how, "%s %lld", c->timed_out ? "timed out," : "exit",
@@ -335,31 +336,38 @@ static void add_entry(struct buf *out, const struct pyro_diff_entry *e)
 	buf_puts(out, strcmp(e->artifact_type, "directory") == 0 ? "/\n" : "\n");
 }
 
-static const char *patch_colour(const char *text)
+enum patch_part { PATCH_HEADER, PATCH_HUNK, PATCH_BINARY };
+
+/* *part: where the line before was. In a hunk "--- x" is a removed "-- x". */
+static const char *patch_colour(const char *line, enum patch_part *part)
 {
-	if (strncmp(text, "@@", 2) == 0)
+	if (strncmp(line, "diff --git ", strlen("diff --git ")) == 0)
+		*part = PATCH_HEADER;
+	else if (*part == PATCH_HEADER && strncmp(line, "@@ ", strlen("@@ ")) == 0)
+		*part = PATCH_HUNK;
+	else if (strncmp(line, "GIT binary patch", strlen("GIT binary patch")) == 0)
+		*part = PATCH_BINARY;
+	if (*part != PATCH_HUNK)
+		return *part == PATCH_HEADER ? FORM_BOLD : NULL;
+	if (*line == '@')
 		return FORM_CYAN;
-	if (strncmp(text, "+++ ", 4) == 0 || strncmp(text, "--- ", 4) == 0)
-		return FORM_BOLD;
-	if (*text == '+')
+	if (*line == '+')
 		return FORM_GREEN;
-	if (*text == '-')
-		return "\033[31m";
-	return *text == ' ' ? NULL : FORM_BOLD;
+	return *line == '-' ? "\033[31m" : NULL;
 }
 
 /* For a terminal: as git shows it, and without what could move the cursor. */
 static void add_patch(struct buf *out, const char *patch, bool colour)
 {
+	enum patch_part part = PATCH_HEADER;
+
 	while (*patch) {
 		size_t len = strcspn(patch, "\n");
-		AUTO_FREE char *text = mem_strndup(patch, len);
-		AUTO_BUF struct buf clean = BUF_INIT(PRINT_MAX);
-		const char *sequence = patch_colour(text);
+		const char *sequence = patch_colour(patch, &part);
 
-		form_clean(&clean, text);
-		form_coloured(out, colour && sequence, sequence, buf_text(&clean));
-		buf_puts(out, "\n");
+		buf_puts(out, colour && sequence ? sequence : "");
+		form_tabbed(out, patch, len);
+		buf_puts(out, colour && sequence ? FORM_PLAIN "\n" : "\n");
 		patch += len + (patch[len] == '\n');
 	}
 }
@@ -374,8 +382,11 @@ static void print_diff(struct buf *out, struct buf *note, const struct pyro_work
 	else
 		for (size_t i = 0; i < diff->entries_count; i++)
 			add_entry(out, &diff->entries[i]);
-	if (diff->patch_omitted)
-		buf_printf(note, "There is no patch: %s\n", diff->patch_omitted);
+	if (diff->patch_omitted) { /* may name a file of the guest */
+		buf_puts(note, "There is no patch: ");
+		form_clean(note, diff->patch_omitted);
+		buf_puts(note, "\n");
+	}
 	if (!diff->changed) {
 		buf_puts(note, "No changes.\n");
 		return;
@@ -403,15 +414,13 @@ static void print_applied(struct buf *out, const struct pyro_patch_applied *patc
 static void print_file(struct buf *out, struct buf *note, const struct pyro_file_read *file,
 		       const struct print_style *style)
 {
-	if (style->is_content_out) {
-		if (style->is_content_only)
-			return;
-	} else if (file->content_is_binary) {
-		buf_printf(note, "It is not text. Its bytes: --content-only, with output to a file "
-				 "or a pipe.\n");
-	} else {
+	if (!style->is_content_out && file->content_is_binary)
+		buf_puts(note, "It is not text. Its bytes: --content-only, with output to a file "
+			       "or a pipe.\n");
+	else if (!style->is_content_out)
 		form_lines(out, "", file->content);
-	}
+	if (style->is_content_only)
+		return;
 	buf_printf(note, "[%s: ", file->path);
 	if (file->truncated) {
 		show_bytes(note, file->max_bytes);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOK_MS 100 /* how often a blocked write looks for a signal */
@@ -191,6 +192,15 @@ static int write_output(const struct show *s, int fd, const char *data, size_t l
 	return 0;
 }
 
+/* One terminal, or one pipe or file after 2>&1. */
+static bool is_same_file(int a, int b)
+{
+	struct stat at_a, at_b;
+
+	return fstat(a, &at_a) == 0 && fstat(b, &at_b) == 0 && at_a.st_dev == at_b.st_dev &&
+	       at_a.st_ino == at_b.st_ino;
+}
+
 static void on_output(void *ctx, int stream, const void *data, size_t len)
 {
 	struct show *s = ctx;
@@ -203,7 +213,7 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 		s->is_pipe_out = true;
 		pyro_cancel(s->p);
 	}
-	if (isatty(fd) && isatty(STDERR_FILENO))
+	if (is_same_file(fd, STDERR_FILENO))
 		s->is_mid_line = ((const char *)data)[len - 1] != '\n';
 }
 
@@ -223,9 +233,9 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 void show_exec(struct show *s, const struct pyro_workspace_exec *exec)
 {
 	AUTO_FREE char *detail = mem_printf(
-		"workspace_id=%s sequence=%lld execution_mode=%s exit_code=%lld duration_ms=%lld",
-		exec->workspace_id, (long long)exec->sequence, exec->execution_mode,
-		(long long)exec->exit_code, (long long)exec->duration_ms);
+		"workspace_id=%s sequence=%lld exit_code=%lld duration_ms=%lld execution_mode=%s",
+		exec->workspace_id, (long long)exec->sequence, (long long)exec->exit_code,
+		(long long)exec->duration_ms, exec->execution_mode);
 
 	if (strcmp(exec->execution_mode, "host_compat") == 0)
 		warn_host_compat(s, "");

@@ -439,6 +439,8 @@ static int read_field(const struct rec_field *f, const json_t *value, char *reco
 	if (!value || json_is_null(value)) {
 		if (f->kind == KIND_INT && f->flags & NULLABLE)
 			*(int64_t *)at = PYRO_NONE;
+		if (f->kind == KIND_NUM && f->flags & NULLABLE)
+			*(double *)at = (double)PYRO_NONE;
 		return 0;
 	}
 	if (!has_type(f, value))

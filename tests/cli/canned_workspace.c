@@ -170,6 +170,16 @@ static void fill_entries(struct pyro_diff_entry **ret, size_t *ret_n,
 	*summary = (struct pyro_diff_summary){5, 1, 1, 1, 1, 1, 3, 2};
 }
 
+/* Longer than any buffer that is not made for it. */
+static char *long_patch(void)
+{
+	const size_t size = 60 * 1024 * 1024;
+	char *patch = mem_zalloc(size + 1, 1);
+
+	memset(patch, '+', size);
+	return patch;
+}
+
 int pyro_diff_workspace(struct pyro *p, const struct pyro_diff_workspace_args *args,
 			struct pyro_workspace_diff *ret, struct pyro_error *err)
 {
@@ -182,10 +192,14 @@ int pyro_diff_workspace(struct pyro *p, const struct pyro_diff_workspace_args *a
 	ret->changed = true;
 	fill_entries(&ret->entries, &ret->entries_count, &ret->summary);
 	if (strcmp(args->workspace_id, "huge") == 0)
-		ret->patch_omitted = mem_strdup("the changed files hold too much, first 'big'");
+		ret->patch_omitted =
+			mem_strdup("the changed files hold too much, first 'b\033[2Jg'");
+	else if (strcmp(args->workspace_id, "long") == 0)
+		ret->patch = long_patch();
 	else
 		ret->patch = mem_strdup("diff --git a/f b/f\n--- a/f\n+++ b/f\n@@ -1 +1 @@\n"
-					" same\n-old\n+new\033[2J\n");
+					" same\n-old\n--- gone\n+\tnew\033[2J\n"
+					"diff --git a/b b/b\nGIT binary patch\nliteral 1\n+cmZ\n");
 	return 0;
 }
 
@@ -391,7 +405,10 @@ int pyro_summarize_workspace(struct pyro *p, const struct pyro_summarize_workspa
 	fill_entries(&ret->changes.entries, &ret->changes.entries_count, &ret->changes.summary);
 	ret->changes.summary.total = 9;
 	ret->edits = events("sync_push", "/workspace/lib", "/home/user/lib");
-	ret->edits_count = 1;
+	ret->edits = mem_resize(ret->edits, 2, sizeof(*ret->edits));
+	ret->edits[1] = (struct pyro_review_event){.kind = mem_strdup("patch_apply"),
+						   .detail = mem_strdup("1 file")};
+	ret->edits_count = 2;
 	ret->artifacts.exports = events("export", "/workspace/dist", "/home/user/out");
 	ret->artifacts.exports_count = 1;
 	ret->snapshots.events = events("snapshot_create", "green", NULL);

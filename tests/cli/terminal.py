@@ -85,17 +85,20 @@ def test_diff(env):
     """a diff is coloured on a terminal, and what it holds never moves the cursor"""
     _, text = on_terminal(env, "workspace", "diff", "fix")
     assert "\033[36m@@ -1 +1 @@\033[0m\r\n same\r\n\033[31m-old\033[0m" in text, text
+    assert "\033[31m--- gone\033[0m\r\n\033[32m+\tnew" in text, text
+    assert "GIT binary patch\r\nliteral 1\r\n+cmZ\r\n" in text, text
     assert "\033[2J" not in text, text
     _, text = on_terminal(env, "workspace", "diff", "fix", NO_COLOR="1")
-    assert "\033[2J" not in text and "\033[36m" not in text and "+new" in text, text
+    assert "\033[2J" not in text and "\033[36m" not in text and "+\tnew" in text, text
 
 
 def test_file_read(env):
     """a file is shown on a terminal if it is text; the line about it begins anew"""
     _, text = on_terminal(env, "workspace", "file", "read", "fix", "notes")
     assert text.startswith("text\r\nwithout end\r\n[/workspace/notes"), text
-    _, text = on_terminal(env, "workspace", "file", "read", "fix", "binary")
-    assert "It is not text" in text and "\x01" not in text, text
+    for more in ([], ["--content-only"]):
+        _, text = on_terminal(env, "workspace", "file", "read", "fix", "binary", *more)
+        assert "It is not text" in text and "\x01" not in text, text
 
 
 def test_no_colour_bar(env):

@@ -53,24 +53,24 @@ $ PYRO_CANNED_EMPTY=1 pyro workspace list --json
 # exec passes output and exit code on, and ends with a line on stderr
 $ pyro workspace exec fix -- seven
 ! on stderr
-! [workspace-exec] workspace_id=ws-1 sequence=4 execution_mode=guest_serial exit_code=7 duration_ms=12
+! [workspace-exec] workspace_id=ws-1 sequence=4 exit_code=7 duration_ms=12 execution_mode=guest_serial
 [7]
 
-# exec begins its last line anew only on a terminal
+# output of exec that ends without a newline stays as it is
 $ pyro workspace exec fix -- unended 2>/dev/null
 no newline
 
 # logs show each command as it was typed, its output cleaned and its end
 $ pyro workspace logs fix
 [1] $ make test | tail
-line
-escape  [2J and no end
+  line
+  escape  [2J and no end
 ! warning
 [1] exit 2 after 1.23 s, begun 2 min ago
 <empty>
 [2] $ echo 'two words' 'it'\''s' ''
-line
-escape  [2J and no end
+  line
+  escape  [2J and no end
 [2] running, begun 2 min ago
 
 # logs without commands say so on stderr
@@ -85,7 +85,12 @@ diff --git a/f b/f
 @@ -1 +1 @@
  same
 -old
-+new^[[2J
+--- gone
++	new^[[2J
+diff --git a/b b/b
+GIT binary patch
+literal 1
++cmZ
 ! 5 changed: 1 added, 1 modified, 1 deleted, 1 of another type, 1 renamed
 
 # diff without changes prints nothing on stdout
@@ -99,7 +104,7 @@ $ pyro workspace diff huge
 - old
 > from -> to
 t link
-! There is no patch: the changed files hold too much, first 'big'
+! There is no patch: the changed files hold too much, first 'b [2Jg'
 ! 5 changed: 1 added, 1 modified, 1 deleted, 1 of another type, 1 renamed
 
 # files are listed by type, size and name; no name can begin a line
@@ -195,9 +200,10 @@ The last command was interrupted; 5 entries changed.
 - type_changed `link`
 - and 4 more
 <empty>
-## Edits from outside: 1
+## Edits from outside: 2
 <empty>
 - sync push `/workspace/lib`: `/home/user/lib`
+- patch apply: `1 file`
 <empty>
 ## Exports: 1
 <empty>
@@ -220,3 +226,22 @@ The last command was interrupted; 5 entries changed.
 ## Changes: unknown
 <empty>
 the workspace is stopped
+
+# a patch of any length comes out whole
+$ pyro workspace diff long 2>/dev/null | wc -c
+62914560
+
+# the line about a file does not stick to its content where both go the same way
+$ pyro workspace file read fix notes 2>&1 | cat
+text
+without end
+[/workspace/notes: 64.0 KiB of 68.4 KiB; more: --max-bytes]
+
+# the content alone stays so where stderr goes the same way
+$ pyro workspace file read fix notes --content-only 2>&1 | tail -c 4 | od -c | head -1
+0000000       e   n   d
+
+# the last line of exec does not stick to output where both go the same way
+$ pyro workspace exec fix -- unended 2>&1 | cat
+no newline
+[workspace-exec] workspace_id=ws-1 sequence=4 exit_code=0 duration_ms=12 execution_mode=guest_serial

@@ -519,3 +519,15 @@ TEST("what a helper program reports becomes a record, or is refused whole")
 	json_decref(good);
 	json_decref(bad);
 }
+
+TEST("a number that a helper program leaves out is absent, not zero")
+{
+	json_t *object = json_pack("{s:n}", "prepared_at");
+	struct pyro_daily_loop loop = {0};
+	struct pyro_error err;
+
+	CHECK_OK(values_decode_record(&ops_records[REC_daily_loop], object, &loop, &err), err);
+	CHECK(loop.prepared_at == (double)PYRO_NONE);
+	pyro_daily_loop_done(&loop);
+	json_decref(object);
+}
