@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/trash.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -198,45 +199,15 @@ int dir_make(const char *path, mode_t mode, struct pyro_error *err)
 	return errno == EEXIST ? 0 : err_sys(err, errno, "create directory '%s'", copy);
 }
 
-static int remove_tree(const char *path);
-
-/* Whether a directory of ours was closed to us and is open now. */
-static bool open_up(const char *dir)
-{
-	struct stat st;
-
-	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 0700) != 0700 &&
-	       chmod(dir, 0700) == 0;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	AUTO_FREE char *parent = NULL;
-
-	(void)st;
-	if (type == FTW_DNR && open_up(path))
-		return remove_tree(path);
-	if (remove(path) == 0 || errno == ENOENT)
-		return 0;
-	if (errno != EACCES)
-		return -1;
-	parent = mem_strndup(path, ftw->base > 1 ? (size_t)ftw->base - 1 : 0);
-	if (open_up(parent))
-		return remove_tree(path);
-	errno = EACCES;
-	return -1;
-}
-
-static int remove_tree(const char *path)
-{
-	return nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-}
-
 int dir_remove(const char *path, struct pyro_error *err)
 {
-	if (remove_tree(path) < 0 && errno != ENOENT)
-		return err_sys(err, errno, "remove '%s'", path);
-	return 0;
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	AUTO_FREE char *parent = slash ? mem_strndup(path, (size_t)(name - path)) : mem_strdup(".");
+	AUTO_FD int fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_sys(err, errno, "remove '%s'", path);
+	return trash_remove(fd, name, err) < 0 ? err_wrap(err, "in '%s'", parent) : 0;
 }
 
 static __thread int64_t disk_bytes_sum; /* nftw has no context argument */

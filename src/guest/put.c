@@ -9,10 +9,10 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/trash.h"
 #include "guest/merge.h"
 #include "guest/root.h"
 #include "guest/stage.h"
-#include "guest/trash.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -130,11 +130,6 @@ int root_open_plain(int dir_fd, const char *path, int flags)
 	return open_beneath(dir_fd, path, flags, RESOLVE_NO_SYMLINKS);
 }
 
-int root_open_unmounted(int dir_fd, const char *path, int flags)
-{
-	return open_beneath(dir_fd, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-}
-
 int root_err(struct pyro_error *err, int errnum, const char *path)
 {
 	const char *name = *path ? path : ROOT_PATH;

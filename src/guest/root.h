@@ -36,13 +36,11 @@ char *root_entry_path(const char *given, struct pyro_error *err);
 bool root_is_above(const char *path);
 
 /*
- * openat2 of a path below dir_fd: following symbolic links that stay beneath it; none at all
- * (ELOOP); or neither links nor into what is mounted there (EXDEV). "" is the directory itself.
- * Returns a descriptor, or -1 with errno; EXDEV: it leaves.
+ * openat2 of a path below dir_fd: following symbolic links that stay beneath it, or none at all
+ * (ELOOP). "" is the directory itself. Returns a descriptor, or -1 with errno; EXDEV: it leaves.
  */
 int root_open_following(int dir_fd, const char *path, int flags);
 int root_open_plain(int dir_fd, const char *path, int flags);
-int root_open_unmounted(int dir_fd, const char *path, int flags);
 /* Fills err for a path that one of these, or a call on what it gave, refused. Returns -1. */
 int root_err(struct pyro_error *err, int errnum, const char *path);
 

@@ -238,6 +238,21 @@ TEST("dir_remove takes what lies in directories that are closed to their owner")
 	CHECK(!file_exists(tree));
 }
 
+TEST("dir_remove takes a tree that is deeper than any path")
+{
+	AUTO_FREE char *tree = at("tree");
+	struct pyro_error err;
+	char name[251] = {0};
+
+	memset(name, 'd', sizeof(name) - 1);
+	CHECK_OK(dir_make(tree, 0700, &err), err);
+	CHECK(chdir(tree) == 0);
+	for (int i = 0; i < 40; i++)
+		CHECK(mkdir(name, 0700) == 0 && chdir(name) == 0);
+	CHECK_OK(dir_remove(tree, &err), err);
+	CHECK(!file_exists(tree));
+}
+
 TEST("dir_remove of a symbolic link removes the link, not the tree behind it")
 {
 	AUTO_FREE char *outside = at("outside");
