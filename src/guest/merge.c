@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "guest/root.h"
+#include "guest/walk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -100,6 +101,38 @@ static int err_no_parent(struct pyro_error *err, const char *path, mode_t mode)
 		       S_ISLNK(mode) ? "a symbolic link" : "a file");
 }
 
+struct taken {
+	const struct stage *stage;
+	const char *path; /* of a directory that a file or a link is to take the place of */
+};
+
+static int check_taken(void *ctx, const struct walk_entry *e, struct pyro_error *err)
+{
+	const struct taken *t = ctx;
+
+	if (S_ISDIR(e->st.st_mode) || stage_is_whiteout(t->stage, e->path) ||
+	    is_covered(t->stage, e->path))
+		return 0;
+	return err_set(err, PYRO_E_REFUSED, "'%s' is a directory that holds '%s'", t->path,
+		       e->path);
+}
+
+/* What stands in it and is not removed by name would be lost without anybody having said so. */
+static int check_directory(const struct planner *p, const char *path, struct pyro_error *err)
+{
+	AUTO_FD int fd = root_open_plain(p->dirs->live, path, O_RDONLY | O_DIRECTORY);
+	struct taken taken = {p->stage, path};
+	const struct walk walk = {fd, path, true, check_taken, &taken};
+	int64_t too_long;
+
+	if (fd < 0)
+		return err_sys(err, errno, "open directory '%s'", path);
+	if (walk_run(&walk, &too_long, err) < 0)
+		return -1;
+	return too_long ? err_set(err, PYRO_E_REFUSED, "'%s' is a directory that holds files", path)
+			: 0;
+}
+
 static int plan_conflict(struct planner *p, int fresh, const char *name, const char *path,
 			 mode_t new_mode, const struct stat *live, struct pyro_error *err)
 {
@@ -111,6 +144,8 @@ static int plan_conflict(struct planner *p, int fresh, const char *name, const c
 		return err_no_parent(err, path, live->st_mode);
 	if (p->keep_modes && !S_ISDIR(new_mode) && S_ISDIR(live->st_mode))
 		return err_set(err, PYRO_E_INVALID, "'%s' is a directory", path);
+	if (S_ISDIR(live->st_mode) && check_directory(p, path, err) < 0)
+		return -1;
 	if (S_ISDIR(new_mode) || S_ISDIR(live->st_mode)) {
 		add_step(p, STEP_REMOVE, path);
 		add_step(p, STEP_ADD, path);

@@ -465,7 +465,7 @@ TEST("a directory takes the place of a file and the reverse")
 	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
 	struct run *run;
 
-	(void)says(agent, "mkdir -p a/b; echo x >a/b/c; echo x >f; mkdir t; ln -s t l");
+	(void)says(agent, "mkdir -p a/b; echo x >f; mkdir t; ln -s t l");
 	add_file(&b, "a", "file");
 	add_entry(&b, "f", '5', "", "");
 	add_file(&b, "f/g", "g");
@@ -575,6 +575,26 @@ static void check_refused(struct agent *agent, const char *path, struct buf *b, 
 	CHECK_STR(says(agent, STATE), before);
 	check_clean(agent);
 	buf_reset(b);
+}
+
+TEST("a file takes the place of a directory only if nothing in it stays")
+{
+	struct agent *agent = start_agent();
+	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
+
+	(void)says(agent, "mkdir -p a/b d/e; echo x >a/b/c; echo x >a/b/d; echo x >d/e/f");
+	add_file(&b, "a", "file");
+	add_whiteout(&b, "a/b/c");
+	check_refused(agent, "", &b, "refused", "'a' is a directory that holds 'a/b/d'");
+	buf_reset(&b);
+	add_file(&b, "a", "file");
+	add_whiteout(&b, "a/b/c");
+	add_whiteout(&b, "a/b/d");
+	add_file(&b, "d", "file");
+	add_whiteout(&b, "d/e");
+	CHECK_STR(code_of(put(agent, "", &b)), "");
+	CHECK_STR(says(agent, "cat a d"), "filefile");
+	check_clean(agent);
 }
 
 TEST("entries that would leave the destination, and devices, are refused by name")
@@ -731,6 +751,7 @@ TEST("a merge that cannot go on in the middle goes back to the beginning")
 	/* Every kind of step comes before the one that fails: renaming into another file system. */
 	add_file(&b, "f", "new");
 	add_file(&b, "a", "file");
+	add_whiteout(&b, "a/b/c");
 	add_entry(&b, "s", '5', "", "");
 	add_whiteout(&b, "gone");
 	add_file(&b, "new/x/y", "1");
