@@ -374,10 +374,11 @@ class Lane:
         }.items() if value}
 
     def check_nothing_left(self):
+        """A directory of which nobody is left to remove it is removed by the next call."""
         deadline = time.monotonic() + SETTLED_S
         while left := self.surplus():
             assert time.monotonic() < deadline, f"left behind: {left}"
-            time.sleep(0.02)
+            self.call("list")
 
     # Rounds
 
