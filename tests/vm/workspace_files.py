@@ -353,7 +353,7 @@ def random_tree(r, top, count):
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             if r.randrange(6) == 0:
-                os.symlink(r.choice(NAMES), path)
+                os.symlink(b"to " + r.choice(NAMES), path)  # git refuses links to themselves
             elif not os.path.lexists(path):
                 with open(path, "xb") as file:
                     file.write(random_content(r))
