@@ -106,6 +106,23 @@ static int reap_lost(struct pyro *p, struct pyro_error *err)
 	return 0;
 }
 
+/* Without a record, that is; one that cannot be read is no reason to remove anything. */
+static int remove_orphan(struct pyro *p, const char *vm_id, struct pyro_error *err)
+{
+	struct pyro_error why;
+	struct pyro_vm vm;
+
+	if (records_get_vm(p->records, vm_id, &vm, &why) == 0) {
+		pyro_vm_done(&vm);
+		return 0;
+	}
+	if (why.code == PYRO_E_NOT_FOUND)
+		return remove_vm(p, vm_id, err);
+	if (err)
+		*err = why;
+	return -1;
+}
+
 /* Directories without a record. vms_fd is locked: nobody is making one now. */
 static int reap_orphans(struct pyro *p, int vms_fd, struct pyro_error *err)
 {
@@ -117,15 +134,9 @@ static int reap_orphans(struct pyro *p, int vms_fd, struct pyro_error *err)
 	if (!dir)
 		return err_sys(err, errno, "read the state directory");
 	(void)TAKE_FD(fd);
-	while (result == 0 && (entry = readdir(dir))) {
-		struct pyro_vm vm = {0};
-
-		if (!state_is_id(entry->d_name) || is_alive(p, entry->d_name))
-			continue;
-		if (records_get_vm(p->records, entry->d_name, &vm, NULL) < 0)
-			result = remove_vm(p, entry->d_name, err);
-		pyro_vm_done(&vm);
-	}
+	while (result == 0 && (entry = readdir(dir)))
+		if (state_is_id(entry->d_name) && !is_alive(p, entry->d_name))
+			result = remove_orphan(p, entry->d_name, err);
 	(void)closedir(dir);
 	return result;
 }
