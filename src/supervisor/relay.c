@@ -26,6 +26,8 @@
 #define GRACE_MS 3000
 #define EXIT_TIMED_OUT 124
 #define RESULT_MAX (64 * 1024)
+/* What an agent that keeps the timeout may still send: its queue, and what was in the pipes. */
+#define LATE_MAX (8 * 1024 * 1024)
 
 struct side {
 	struct mux_call *call; /* NULL once closed */
@@ -42,6 +44,8 @@ struct relay {
 	struct side agent;
 	struct loop_timer timeout;
 	int64_t started_at;
+	size_t late; /* bytes that came after it should have ended */
+	bool is_late;
 	bool has_args;
 	bool has_result;
 	bool has_input;   /* the agent still waits for input */
@@ -137,14 +141,42 @@ static void agent_result(struct relay *relay, const char *data, size_t len)
 	json_decref(result);
 }
 
+static void send_timeout(struct relay *relay)
+{
+	struct mux_call *agent = relay->agent.call;
+	json_t *result = json_pack("{s:i, s:n, s:b, s:I}", "exit_code", EXIT_TIMED_OUT, "signal",
+				   "timed_out", 1, "duration_ms",
+				   (json_int_t)(clock_ms() - relay->started_at));
+
+	relay->is_answered = true;
+	if (relay->recording)
+		(void)record_result(relay, result, NULL);
+	if (relay->client.call) {
+		send_json(relay->client.call, result);
+		mux_finish(relay->client.call);
+	}
+	json_decref(result);
+	if (agent)
+		mux_cancel(agent);
+}
+
+static void agent_output(struct relay *relay, struct mux_call *call, enum mux_kind kind,
+			 const char *data, size_t len)
+{
+	recording_output(relay->recording, kind, data, len);
+	side_record(call, kind, data, len);
+	relay->late += relay->is_late ? len : 0;
+	if (relay->late > LATE_MAX && !relay->is_answered)
+		send_timeout(relay);
+}
+
 static void agent_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
 	struct side *side = mux_call_ctx(call);
 	struct relay *relay = side->relay;
 
 	if (kind != MUX_JSON) {
-		recording_output(relay->recording, kind, data, len);
-		side_record(call, kind, data, len);
+		agent_output(relay, call, kind, data, len);
 	} else if (!relay->has_result) {
 		relay->has_result = true;
 		agent_result(relay, data, len);
@@ -239,25 +271,6 @@ static int64_t grace_deadline(const struct relay *relay)
 	return deadline_in(vm_patience_ms(relay->s->vm->spec.accel, GRACE_MS));
 }
 
-static void send_timeout(struct relay *relay)
-{
-	struct mux_call *agent = relay->agent.call;
-	json_t *result = json_pack("{s:i, s:n, s:b, s:I}", "exit_code", EXIT_TIMED_OUT, "signal",
-				   "timed_out", 1, "duration_ms",
-				   (json_int_t)(clock_ms() - relay->started_at));
-
-	relay->is_answered = true;
-	if (relay->recording)
-		(void)record_result(relay, result, NULL);
-	if (relay->client.call) {
-		send_json(relay->client.call, result);
-		mux_finish(relay->client.call);
-	}
-	json_decref(result);
-	if (agent)
-		mux_cancel(agent);
-}
-
 /* The agent did not keep the timeout: answer for it. */
 static void answer_timeout(struct loop_timer *timer)
 {
@@ -265,6 +278,7 @@ static void answer_timeout(struct loop_timer *timer)
 
 	/* Or it did, and its answer waits behind output that the client is slow to read. */
 	if (relay->agent.owed) {
+		relay->is_late = true;
 		loop_set_timer(relay->s->loop, timer, grace_deadline(relay));
 		return;
 	}

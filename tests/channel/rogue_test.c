@@ -8,9 +8,13 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/proc.h"
 
+#include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define RUN_MS 60000
@@ -131,4 +135,42 @@ TEST("a guest that never answers is answered for when its time is up")
 
 	CHECK_INT(o.code, 124);
 	CHECK(!o.error);
+}
+
+/* Reads no faster than that the rogue always has more; the number of seconds until the end. */
+static int64_t read_slowly(int fd)
+{
+	static char chunk[64 * 1024];
+	int64_t begun = clock_ms();
+
+	while (read(fd, chunk, sizeof(chunk)) > 0 && clock_ms() - begun < RUN_MS)
+		(void)poll(NULL, 0, 10);
+	return (clock_ms() - begun) / 1000;
+}
+
+TEST("a guest that prints without end is answered for when its time is up")
+{
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+	AUTO_FD int out = -1;
+	struct pyro_error err;
+	int pair[2], status;
+	pid_t pid;
+
+	make_libexec();
+	(void)setenv("ROGUE", "endless", 1);
+	argv_add(&argv, TEST_PYRO, "run", "--allow-host-compat", "--timeout-seconds", "1",
+		 "debian:12", "--", "true", NULL);
+	CHECK(pipe2(pair, O_CLOEXEC) == 0);
+	out = pair[0];
+	pid = proc_spawn(&argv,
+			 &(struct proc_options){
+				 .fds = (const struct proc_fd[]){{pair[1], STDOUT_FILENO}},
+				 .n_fds = 1,
+			 },
+			 &err);
+	CHECK_OK(pid, err);
+	CHECK(close(pair[1]) == 0);
+	CHECK(read_slowly(out) < RUN_MS / 1000);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	CHECK_INT(proc_exit_code(status), 124);
 }
