@@ -11,11 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#define TRIES 100
 
 /* Nobody but root can change or move a directory that is not writable. */
 static void make_writable(int dir_fd, const char *name)
@@ -67,6 +70,13 @@ static int move_up(int dir_fd, const char *name, int top, unsigned *number)
 	return r;
 }
 
+/* Somebody else may remove the same tree at the same time: what is gone, or not empty again, is no
+ * failure of one step. */
+static bool was_beaten(void)
+{
+	return errno == ENOENT || errno == ENOTEMPTY;
+}
+
 /* Removes the directory `name` of top; the directories in it move up. */
 static int flatten(int top, const char *name, unsigned *number)
 {
@@ -77,8 +87,10 @@ static int flatten(int top, const char *name, unsigned *number)
 	if (!dir)
 		return -1;
 	while (r == 0 && (inner = next_name(dir)))
-		if (unlinkat(dirfd(dir), inner, 0) < 0)
-			r = errno == EISDIR ? move_up(dirfd(dir), inner, top, number) : -1;
+		if (unlinkat(dirfd(dir), inner, 0) < 0 &&
+		    (errno != EISDIR || move_up(dirfd(dir), inner, top, number) < 0) &&
+		    !was_beaten())
+			r = -1;
 	(void)closedir(dir);
 	return r == 0 ? unlinkat(top, name, AT_REMOVEDIR) : r;
 }
@@ -96,11 +108,26 @@ static int empty(DIR *top)
 		while ((name = next_name(top))) {
 			is_empty = false;
 			if (unlinkat(dirfd(top), name, 0) < 0 &&
-			    (errno != EISDIR || flatten(dirfd(top), name, &number) < 0))
+			    (errno != EISDIR || flatten(dirfd(top), name, &number) < 0) &&
+			    !was_beaten())
 				return -1;
 		}
 	} while (!is_empty);
 	return 0;
+}
+
+/* Empties and removes it; what somebody put in between is removed as well, a few times. */
+static int remove_dir(int dir_fd, const char *name, DIR *top)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (empty(top) < 0)
+			return -1;
+		if (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+			return 0;
+		if (errno != ENOTEMPTY)
+			return -1;
+	}
+	return -1;
 }
 
 int trash_remove(int dir_fd, const char *name, struct pyro_error *err)
@@ -111,12 +138,12 @@ int trash_remove(int dir_fd, const char *name, struct pyro_error *err)
 	if (unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	top = errno == EISDIR ? open_dir(dir_fd, name) : NULL;
-	r = top ? empty(top) : -1;
+	if (!top && errno == ENOENT)
+		return 0;
+	r = top ? remove_dir(dir_fd, name, top) : -1;
 	if (r < 0)
 		(void)err_sys(err, errno, "remove '%s'", name);
 	if (top)
 		(void)closedir(top);
-	if (r == 0 && unlinkat(dir_fd, name, AT_REMOVEDIR) < 0)
-		return err_sys(err, errno, "remove '%s'", name);
 	return r;
 }

@@ -253,6 +253,32 @@ TEST("dir_remove takes a tree that is deeper than any path")
 	CHECK(!file_exists(tree));
 }
 
+TEST("several processes can remove the same tree at once")
+{
+	AUTO_FREE char *tree = at("tree");
+	struct pyro_error err;
+	pid_t pids[3];
+	int status;
+
+	for (int i = 0; i < 300; i++) {
+		AUTO_FREE char *dir = mem_printf("%s/%d/a/b", tree, i);
+		AUTO_FREE char *file = mem_printf("%s/f", dir);
+
+		CHECK_OK(dir_make(dir, 0700, &err), err);
+		put(file, "x");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(dir_remove(tree, &err) < 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		CHECK(waitpid(pids[i], &status, 0) == pids[i]);
+		CHECK_INT(status, 0);
+	}
+	CHECK(!file_exists(tree));
+}
+
 TEST("dir_remove of a symbolic link removes the link, not the tree behind it")
 {
 	AUTO_FREE char *outside = at("outside");
