@@ -20,9 +20,21 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #define REPORT_FD 3
+#define MEMORY_BYTES ((rlim_t)2 << 30)
 #define BYTES_MAX (INT64_C(16) << 30) /* what the disk of a workspace can hold */
+
+/* An archive can make libarchive ask for memory without end; it takes a refusal well. */
+static void limit_memory(void)
+{
+#ifndef SANITIZED /* sanitizers map terabytes */
+	const struct rlimit memory = {MEMORY_BYTES, MEMORY_BYTES};
+
+	(void)setrlimit(RLIMIT_AS, &memory);
+#endif
+}
 
 static json_t *run(const char *command, const char *path, int64_t bytes_max, struct pyro_error *err)
 {
@@ -60,6 +72,7 @@ int main(int argc, char **argv)
 	}
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
+	limit_memory();
 	result = run(argv[1], argv[2], bytes_max, &err);
 	return report_end(REPORT_FD, result, &err);
 }

@@ -20,6 +20,9 @@
 #include <unistd.h>
 
 #define BLOCK (256 * 1024)
+/* What libarchive may read until it has an entry: of a file's map of holes it keeps twelvefold. */
+#define HEADER_MAX (32 * 1024 * 1024)
+#define DIR_PATHS_MAX (128 * 1024 * 1024)
 
 /* What a directory gets when everything is in it. */
 struct dir {
@@ -32,6 +35,8 @@ struct unpack {
 	struct archive *in;
 	bool is_ended; /* there was nothing more to read */
 	bool is_stopped;
+	bool is_in_content;  /* of an entry, whose header is complete */
+	size_t header_bytes; /* of the stream, for one header */
 	int64_t bytes_max;
 	struct tally *tally;
 	mode_t umask;
@@ -43,6 +48,7 @@ struct unpack {
 	int parent_fd;
 	struct dir *dirs;
 	size_t n_dirs;
+	size_t dir_paths; /* bytes of the paths of dirs */
 };
 
 static sigset_t waiting_mask; /* what was blocked when the program began */
@@ -81,6 +87,11 @@ static la_ssize_t read_stream(struct archive *in, void *ctx, const void **ret_bl
 	n = read(STDIN_FILENO, block, sizeof(block));
 	if (n < 0)
 		archive_set_error(in, errno, "the stream broke");
+	u->header_bytes += n > 0 && !u->is_in_content ? (size_t)n : 0;
+	if (u->header_bytes > HEADER_MAX) {
+		archive_set_error(in, EFBIG, "a header does not end");
+		return -1;
+	}
 	u->is_ended = n == 0;
 	*ret_block = block;
 	return n;
@@ -144,11 +155,16 @@ static int enter(struct unpack *u, const char *path, struct pyro_error *err)
 	return err_sys(err, errno, "enter '%s'", path);
 }
 
-static void note_dir(struct unpack *u, const char *path, mode_t mode, struct timespec mtime)
+static int note_dir(struct unpack *u, const char *path, mode_t mode, struct timespec mtime,
+		    struct pyro_error *err)
 {
+	u->dir_paths += strlen(path);
+	if (u->dir_paths > DIR_PATHS_MAX)
+		return err_set(err, PYRO_E_LIMIT, "the export holds too many directories");
 	if ((u->n_dirs & (u->n_dirs - 1)) == 0)
 		u->dirs = mem_resize(u->dirs, u->n_dirs ? u->n_dirs * 2 : 1, sizeof(*u->dirs));
 	u->dirs[u->n_dirs++] = (struct dir){mem_strdup(path), mode, mtime};
+	return 0;
 }
 
 static int err_create(struct pyro_error *err, const char *path)
@@ -231,9 +247,9 @@ static int make_dir(struct unpack *u, struct archive_entry *e, int dir_fd, const
 {
 	if (mkdirat(dir_fd, name, 0700) < 0)
 		return err_create(err, path);
-	note_dir(u, path, archive_entry_perm(e) & 0777 & ~u->umask,
-		 (struct timespec){archive_entry_mtime(e), archive_entry_mtime_nsec(e)});
-	return 0;
+	return note_dir(u, path, archive_entry_perm(e) & 0777 & ~u->umask,
+			(struct timespec){archive_entry_mtime(e), archive_entry_mtime_nsec(e)},
+			err);
 }
 
 static int make_entry(struct unpack *u, struct archive_entry *e, const char *path,
@@ -303,6 +319,17 @@ static int take_entry(struct unpack *u, struct archive_entry *e, struct pyro_err
 	return make_entry(u, e, path, err);
 }
 
+static int next_entry(struct unpack *u, struct archive_entry **ret)
+{
+	int r;
+
+	u->header_bytes = 0;
+	u->is_in_content = false;
+	r = archive_read_next_header(u->in, ret);
+	u->is_in_content = true;
+	return r;
+}
+
 static int take_all(struct unpack *u, struct pyro_error *err)
 {
 	struct archive_entry *e;
@@ -311,7 +338,7 @@ static int take_all(struct unpack *u, struct pyro_error *err)
 	archive_read_support_format_tar(u->in);
 	if (archive_read_open(u->in, u, NULL, read_stream, NULL) < ARCHIVE_OK)
 		return err_in(err, u);
-	while ((r = archive_read_next_header(u->in, &e)) >= ARCHIVE_WARN && r != ARCHIVE_EOF)
+	while ((r = next_entry(u, &e)) >= ARCHIVE_WARN && r != ARCHIVE_EOF)
 		if (take_entry(u, e, err) < 0)
 			return -1;
 	if (r != ARCHIVE_EOF)

@@ -20,9 +20,9 @@ struct pyro_error;
 /*
  * PYRO_E_INVALID if there is something at the path already; PYRO_E_PROTOCOL for a stream that is
  * damaged or stops before its end; PYRO_E_REFUSED names the entry; PYRO_E_LIMIT beyond bytes_max
- * of content or UNPACK_ENTRIES_MAX; PYRO_E_CANCELLED when SIGTERM or SIGINT came, which this
- * function handles until the process ends.
- * *ret_type is "directory", "file" or "symlink", static.
+ * of content, UNPACK_ENTRIES_MAX, or 128 MiB of directories' paths; PYRO_E_CANCELLED when SIGTERM
+ * or SIGINT came, which this function handles until the process ends. *ret_type is "directory",
+ * "file" or "symlink", static.
  */
 int unpack(const char *path, int64_t bytes_max, struct tally *ret, const char **ret_type,
 	   struct pyro_error *err);
