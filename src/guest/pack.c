@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define BLOCK (64 * 1024)
+#define HOLE_BLOCK (16 * 1024 * 1024)
 
 struct pack {
 	struct archive *out;
@@ -45,14 +46,36 @@ static void note_holes(struct archive_entry *entry, int fd, const struct stat *s
 		archive_entry_sparse_add_entry(entry, st->st_size, 0);
 }
 
-/* As many bytes as the header says; what the file lost since are zeros. */
+/* libarchive only counts what it is given for a hole. */
+static int pack_hole(struct pack *p, int64_t len)
+{
+	static char zeros[HOLE_BLOCK];
+
+	for (; len > 0; len -= HOLE_BLOCK)
+		if (archive_write_data(p->out, zeros, len < HOLE_BLOCK ? (size_t)len : HOLE_BLOCK) <
+		    0)
+			return -1;
+	return 0;
+}
+
+/*
+ * As many bytes as the header says; what the file lost since are zeros. Holes are not read: a file
+ * can be nearly all hole, and larger than can be read in days.
+ */
 static int pack_data(struct pack *p, int fd, const char *path, int64_t size, struct pyro_error *err)
 {
 	static char block[BLOCK];
 
-	for (int64_t at = 0; at < size;) {
-		ssize_t n = pread(fd, block, size - at < BLOCK ? (size_t)(size - at) : BLOCK, at);
+	for (int64_t at = 0, data; at < size;) {
+		ssize_t n;
 
+		data = lseek(fd, at, SEEK_DATA);
+		if (data < 0 || data > size)
+			data = size;
+		if (pack_hole(p, data - at) < 0)
+			return err_archive(err, p, path);
+		at = data;
+		n = pread(fd, block, size - at < BLOCK ? (size_t)(size - at) : BLOCK, at);
 		if (n < 0)
 			return err_sys(err, errno, "read '%s'", path);
 		if (n == 0)

@@ -387,6 +387,17 @@ TEST("one file goes out under its own name, and a link as a link")
 	check_error(pack(agent, "none"), "not_found", "'none' does not exist");
 }
 
+TEST("a file that is nearly all hole goes out at once")
+{
+	struct agent *agent = start_agent();
+	struct run *run;
+
+	(void)says(agent, "truncate -s 4T big && echo end >> big");
+	run = pack(agent, "big");
+	CHECK(number(run, "bytes") == (4LL << 40) + 4);
+	CHECK(run->out.len < 16 * 1024);
+}
+
 TEST("named entries go out in the order of their names, each by itself")
 {
 	static const char names[] = "b\0a/f\0none\0s/f\0a\0l\0";
