@@ -123,7 +123,11 @@ static pid_t spawn(const struct helper_options *o, int report, struct pyro_error
 	if (getenv("PYRO_DEBUG"))
 		fds[n++] = (struct proc_fd){STDERR_FILENO, STDERR_FILENO};
 	return proc_spawn(&argv,
-			  &(struct proc_options){.fds = fds, .n_fds = n, .new_session = true}, err);
+			  &(struct proc_options){.fds = fds,
+						 .n_fds = n,
+						 .new_session = true,
+						 .die_with_parent = o->die_with_parent},
+			  err);
 }
 
 struct helper *helper_start(struct pyro *p, const struct helper_options *options,

@@ -24,8 +24,9 @@ struct helper_options {
 	const struct proc_fd *fds; /* what it gets beside the report */
 	size_t n_fds;
 	int report_as; /* the number of the report's descriptor in it; -1: its exit status is all */
-	size_t report_max; /* bytes of its report that are taken at the most */
-	const char *what;  /* names its progress for the observer: "seed"; NULL: not told */
+	size_t report_max;    /* bytes of its report that are taken at the most */
+	bool die_with_parent; /* killed when we are: it reads what only our lock keeps as it is */
+	const char *what;     /* names its progress for the observer: "seed"; NULL: not told */
 };
 
 /* NULL with err. The descriptors stay the caller's, who closes the helper's ends. */

@@ -92,6 +92,7 @@ static int run_disk(struct pyro *p, const struct disk *d, const char *const *wor
 				      .n_fds = out >= 0,
 				      .report_as = 3,
 				      .report_max = REPORT_MAX,
+				      .die_with_parent = true,
 				      .what = what,
 			      },
 			      err);

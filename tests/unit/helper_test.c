@@ -1,12 +1,19 @@
 #include "api/helper.h"
 
 #include "api/handle.h"
+#include "base/buf.h"
 #include "base/clock.h"
+#include "base/file.h"
+#include "base/parse.h"
 #include "pyro/error.h"
 #include "tests/test.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define REPORT_MAX (1024 * 1024)
 #define DEADLINE_MS 20000
@@ -183,4 +190,45 @@ TEST("a helper that hangs is given up at the deadline and ended, also if it igno
 		CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 		pyro_free(p);
 	}
+}
+
+/* In a process of its own, which ends without a word once the helper runs. */
+static void start_and_vanish(const char *pid_path)
+{
+	AUTO_FREE char *script = mem_printf("echo $$ >%s.new && mv %s.new %s && sleep 30", pid_path,
+					    pid_path, pid_path);
+	struct helper_options options = {
+		.program = "/bin/sh",
+		.args = (const char *const[]){"-c", script, NULL},
+		.report_as = -1,
+		.report_max = REPORT_MAX,
+		.die_with_parent = true,
+	};
+	int64_t deadline = deadline_in(DEADLINE_MS);
+
+	if (!helper_start(pyro_new(), &options, NULL))
+		_exit(1);
+	while (!file_exists(pid_path) && deadline_left(deadline))
+		(void)poll(NULL, 0, 5);
+	(void)raise(SIGKILL);
+}
+
+TEST("a helper that reads under our lock does not outlive us")
+{
+	AUTO_FREE char *path = mem_printf("%s/pid", test_dir());
+	AUTO_BUF struct buf text = BUF_INIT(64);
+	int64_t deadline = deadline_in(DEADLINE_MS), helper;
+	struct pyro_error err;
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		start_and_vanish(path);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	CHECK_OK(file_read(path, &text, &err), err);
+	text.data[text.len - 1] = '\0';
+	CHECK(parse_int(text.data, 2, INT32_MAX, &helper));
+	while (kill((pid_t)helper, 0) == 0 && deadline_left(deadline))
+		(void)poll(NULL, 0, 5);
+	CHECK(kill((pid_t)helper, 0) < 0);
 }
