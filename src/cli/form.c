@@ -108,18 +108,17 @@ void form_command(struct buf *out, char *const *command)
 		return;
 	}
 	for (size_t i = 0; command[i]; i++) {
-		buf_puts(out, i ? " " : "");
-		if (!needs_quotes(command[i])) {
-			form_clean(out, command[i]);
-			continue;
-		}
-		buf_puts(out, "'");
-		for (const char *c = command[i]; *c; c++) {
+		AUTO_FREE char *word = mem_strdup(command[i]);
+		const char *quote = needs_quotes(word) ? "'" : "";
+
+		utf8_clean_line(word);
+		buf_printf(out, "%s%s", i ? " " : "", quote);
+		for (const char *c = word; *c; c++) {
 			if (*c == '\'')
 				buf_puts(out, "'\\'");
-			buf_append(out, (unsigned char)*c < ' ' ? " " : c, 1);
+			buf_append(out, c, 1);
 		}
-		buf_puts(out, "'");
+		buf_puts(out, quote);
 	}
 }
 

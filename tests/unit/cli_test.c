@@ -3,6 +3,7 @@
 #include "cli/args.h"
 #include "cli/command.h"
 #include "cli/completion.h"
+#include "cli/form.h"
 #include "cli/help.h"
 #include "tests/test.h"
 
@@ -234,4 +235,13 @@ TEST("every command is in every completion script")
 		for (size_t i = 0; i < commands_count; i++)
 			CHECK(!commands[i].words || strstr(buf_text(&out), commands[i].words));
 	}
+}
+
+TEST("a command is shown with its words' boundaries, and nothing in it moves the cursor")
+{
+	char **command = words("ls|it's a \033[2J\302\2332J|-l");
+	AUTO_BUF struct buf out = BUF_INIT(1024);
+
+	form_command(&out, command);
+	CHECK_STR(buf_text(&out), "ls 'it'\\''s a  [2J  2J' -l");
 }
