@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/tar.h"
+#include "workspace/state.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -170,10 +171,19 @@ int transfer_pass_out(struct pyro *p, struct remote *r, json_t *args, int names_
 	return remote_stream(r, "pack", args, &io, deadline_in(WORKSPACE_TRANSFER_MS), ret, err);
 }
 
-static struct helper *start_unpack(struct pyro *p, const char *output_path, int in,
-				   struct pyro_error *err)
+/* A new name in the same directory, hidden. */
+static char *path_beside(const char *path)
 {
-	const char *const args[] = {"unpack", output_path, NULL};
+	const char *slash = strrchr(path, '/');
+	AUTO_FREE char *name = state_new_id(".pyro");
+
+	return mem_printf("%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name);
+}
+
+static struct helper *start_unpack(struct pyro *p, const char *output_path, const char *temporary,
+				   int in, struct pyro_error *err)
+{
+	const char *const args[] = {"unpack", output_path, temporary, NULL};
 
 	return helper_start(p,
 			    &(struct helper_options){
@@ -201,6 +211,7 @@ void transfer_explain(struct helper *helper, struct pyro_error *err)
 int transfer_export(struct pyro *p, struct remote *r, const char *relative, const char *output_path,
 		    struct transfer_tally *ret, char **ret_type, struct pyro_error *err)
 {
+	AUTO_FREE char *temporary = path_beside(output_path);
 	AUTO_FD int theirs = -1, ours = -1;
 	struct helper *helper;
 	json_t *result = NULL;
@@ -210,7 +221,7 @@ int transfer_export(struct pyro *p, struct remote *r, const char *relative, cons
 		return -1;
 	theirs = pair[0];
 	ours = pair[1];
-	helper = start_unpack(p, output_path, theirs, err);
+	helper = start_unpack(p, output_path, temporary, theirs, err);
 	fd_close(&theirs);
 	if (!helper)
 		return -1;
@@ -230,6 +241,7 @@ int transfer_export(struct pyro *p, struct remote *r, const char *relative, cons
 	json_decref(result);
 	(void)helper_free(
 		helper); /* before its pipe is closed: it must not take this for the end */
+	(void)dir_remove(temporary, NULL); /* had it been killed */
 	return status;
 }
 

@@ -3,8 +3,10 @@
  * because the library that it needs would cost every other call its loading time, and because it
  * can be killed.
  *
- *	pyro-tar [--max-bytes N] pack PATH      a directory or an archive, to standard output
- *	pyro-tar [--max-bytes N] unpack PATH    standard input, to a path that does not exist yet
+ *	pyro-tar [--max-bytes N] pack PATH              a directory or an archive, to standard
+ *	                                                output
+ *	pyro-tar [--max-bytes N] unpack PATH TEMPORARY  standard input, to a path that does not
+ *	                                                exist yet, by way of another beside it
  *
  * Reports go to descriptor 3 (helper/report.h): progress as in tally.h, and as the result
  * {"entries", "bytes"}, for unpack with {"artifact_type"}. Ends with 0 or 1.
@@ -36,12 +38,12 @@ static void limit_memory(void)
 #endif
 }
 
-static json_t *run(const char *command, const char *path, int64_t bytes_max, struct pyro_error *err)
+static json_t *run(char **argv, bool is_pack, int64_t bytes_max, struct pyro_error *err)
 {
 	struct tally tally = {0};
 	const char *type = NULL;
-	int r = strcmp(command, "pack") == 0 ? pack(path, bytes_max, &tally, err)
-					     : unpack(path, bytes_max, &tally, &type, err);
+	int r = is_pack ? pack(argv[1], bytes_max, &tally, err)
+			: unpack(argv[1], argv[2], bytes_max, &tally, &type, err);
 	json_t *result;
 
 	if (r < 0)
@@ -56,23 +58,26 @@ static json_t *run(const char *command, const char *path, int64_t bytes_max, str
 int main(int argc, char **argv)
 {
 	int64_t bytes_max = BYTES_MAX;
-	bool is_right = true;
+	bool is_right = true, is_pack;
 	struct pyro_error err;
 	json_t *result;
 
-	if (argc == 5 && strcmp(argv[1], "--max-bytes") == 0) {
-		is_right = parse_int(argv[2], 1, INT64_MAX, &bytes_max);
+	argv++;
+	argc--;
+	if (argc > 2 && strcmp(argv[0], "--max-bytes") == 0) {
+		is_right = parse_int(argv[1], 1, INT64_MAX, &bytes_max);
 		argv += 2;
 		argc -= 2;
 	}
-	if (!is_right || argc != 3 ||
-	    (strcmp(argv[1], "pack") != 0 && strcmp(argv[1], "unpack") != 0)) {
-		(void)fputs("usage: pyro-tar [--max-bytes N] pack|unpack PATH\n", stderr);
+	is_pack = argc == 2 && strcmp(argv[0], "pack") == 0;
+	if (!is_right || (!is_pack && (argc != 3 || strcmp(argv[0], "unpack") != 0))) {
+		(void)fputs("usage: pyro-tar [--max-bytes N] pack PATH | unpack PATH TEMPORARY\n",
+			    stderr);
 		return 2;
 	}
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	limit_memory();
-	result = run(argv[1], argv[2], bytes_max, &err);
+	result = run(argv, is_pack, bytes_max, &err);
 	return report_end(REPORT_FD, result, &err);
 }

@@ -406,12 +406,9 @@ static int unpack_in(struct unpack *u, const char *temporary, const char *path,
 	return r;
 }
 
-int unpack(const char *path, int64_t bytes_max, struct tally *ret, const char **ret_type,
-	   struct pyro_error *err)
+int unpack(const char *path, const char *temporary, int64_t bytes_max, struct tally *ret,
+	   const char **ret_type, struct pyro_error *err)
 {
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	AUTO_FREE char *temporary =
-		mem_printf("%.*s.%.200s.pyro-XXXXXX", (int)(name - path), path, name);
 	struct unpack u = {.bytes_max = bytes_max, .tally = ret, .item = "item", .parent_fd = -1};
 	int r;
 
@@ -419,7 +416,7 @@ int unpack(const char *path, int64_t bytes_max, struct tally *ret, const char **
 	catch_signals();
 	if (check_place(path, err) < 0)
 		return -1;
-	if (!mkdtemp(temporary))
+	if (mkdir(temporary, 0700) < 0)
 		return errno == ENOENT ? err_set(err, PYRO_E_NOT_FOUND,
 						 "the directory for '%s' does not exist", path)
 				       : err_sys(err, errno, "create '%s'", path);

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from lab import shape
+from lab import eventually, kill, shape
 from workspaces import REFUSED, gzipped, make_tree, tar_bytes, tar_of
 
 GIT = {**os.environ, "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
@@ -246,13 +246,26 @@ def test_export_hostile(lab):
     assert left == {"f"} and (error.code == 0 or not os.path.lexists(f"{lab.dir}/special")), error
     for path in ("s/pipe", "s/null"):
         ws.error("export", path, "--output", f"{lab.dir}/never")
-    ws.sh("truncate -s 5G t/sparse")
+    ws.sh("yes | head -c 150M >t/sparse")
     call = lab.start(*ws.words("export", "t/sparse", "--output", f"{lab.dir}/interrupted"))
     time.sleep(0.5)
     call.signal(signal.SIGINT)
     assert call.end(10).code == 130
     left = [name for name in os.listdir(lab.dir) if name not in ("home", "state", "out", "special")]
     assert not left, left
+    ws.delete()
+
+
+def test_export_killed(lab):
+    """an export leaves nothing beside its place when the program that unpacks it is killed"""
+    ws = lab.workspace()
+    ws.sh("head -c 30M /dev/zero >big")
+    os.mkdir(f"{lab.dir}/out")
+    for _ in range(3):
+        call = lab.start(*ws.words("export", "big", "--output", f"{lab.dir}/out/big"))
+        kill(eventually(lambda: lab.pids("pyro-tar"), 10, "pyro-tar")[0])
+        done = call.end(20)
+        assert done.code == 125 and os.listdir(f"{lab.dir}/out") == [], done
     ws.delete()
 
 
