@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #define DISK_MS (60 * 60 * 1000)
-#define REPORT_MAX (512 * 1024 * 1024) /* a list of two million names */
+#define REPORT_MAX (512 * 1024 * 1024) /* a list of a million names */
 
 /* A stopped workspace whose life is locked, and where its disk is. */
 struct disk {

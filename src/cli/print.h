@@ -9,7 +9,7 @@
 
 struct buf;
 
-/* More than any result: there are lists of two million names. */
+/* More than any result: there are lists of a million names. */
 #define PRINT_MAX (1024 * 1024 * 1024)
 
 void print_json(const struct rec_row *rec, const void *record, struct buf *out);

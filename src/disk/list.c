@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define ENTRIES_MAX (2 * 1000 * 1000)
+#define ENTRIES_MAX (1000 * 1000)
 #define PATHS_MAX (128 * 1024 * 1024)
 #define LINE_PART (64 * 1024)
 

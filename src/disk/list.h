@@ -11,7 +11,7 @@ struct pyro_error;
 
 /*
  * Writes the line {"result": {path, artifact_type, entries, too_long}} to fd, sorted by path; a
- * path that is no directory is its own entry. Two million entries with 128 MiB of paths at the
+ * path that is no directory is its own entry. A million entries with 128 MiB of paths at the
  * most, else PYRO_E_LIMIT. Paths too long to be used are counted in too_long, and a directory that
  * is found twice is looked into once.
  */

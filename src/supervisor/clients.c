@@ -104,7 +104,8 @@ static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *da
 	answer(call, json_pack("{s:b}", "cancelled", is_killed));
 }
 
-/* One task at a time: whoever asks holds the VM's `change` lock, so nobody meets this refusal. */
+/* One task at a time. Whoever asks holds the VM's `change` lock; only one that was killed in the
+ * middle leaves a task that the next one meets. */
 static void task_asked(struct mux_call *call, enum task_kind kind, const char *data, size_t len)
 {
 	struct supervisor *s = mux_call_ctx(call);

@@ -28,6 +28,6 @@ struct pyro_error;
 int unpack(const char *path, const char *temporary, int64_t bytes_max, struct tally *ret,
 	   const char **ret_type, struct pyro_error *err);
 
-#define UNPACK_ENTRIES_MAX 5000000
+#define UNPACK_ENTRIES_MAX 1000000
 
 #endif

@@ -14,7 +14,7 @@
 struct pyro_error;
 struct tree;
 
-#define TREE_ENTRIES_MAX 2000000
+#define TREE_ENTRIES_MAX 1000000
 #define TREE_BYTES_MAX (512 * 1024 * 1024)
 #define TREE_PATH_MAX 4096
 
