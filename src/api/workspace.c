@@ -197,9 +197,20 @@ static int refuse_network(const char *policy, struct pyro_error *err)
 	return err_hint(err, "leave the network policy out");
 }
 
+/* What looks like a path was meant as the seed. */
+static int check_environment(const char *name, struct pyro_error *err)
+{
+	if (catalog_find(name, err))
+		return 0;
+	if (*name == '.' || *name == '/')
+		(void)err_hint(err, "did you mean --seed-path %s?", name);
+	return -1;
+}
+
 static int check_arguments(const struct pyro_create_workspace_args *a, struct pyro_error *err)
 {
-	if (!catalog_find(a->environment, err) || refuse_network(a->network_policy, err) < 0 ||
+	if (check_environment(a->environment, err) < 0 ||
+	    refuse_network(a->network_policy, err) < 0 ||
 	    (a->name && workspaces_check_name(a->name, err) < 0))
 		return -1;
 	return workspaces_check_labels(a->labels, err);

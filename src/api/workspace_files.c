@@ -86,6 +86,14 @@ char *workspace_absolute(const char *relative)
 	return *relative ? mem_printf(WORKSPACE_PATH "/%s", relative) : mem_strdup(WORKSPACE_PATH);
 }
 
+/* What the guest says about an error's way out is not passed on; this is ours. */
+static void missing_hint(const struct pyro_workspace *ws, struct pyro_error *err)
+{
+	if (err && err->code == PYRO_E_NOT_FOUND && !err->hint[0])
+		(void)err_hint(err, "pyro workspace file list %s shows what there is",
+			       ws->workspace_id);
+}
+
 /*
  * List.
  */
@@ -141,6 +149,8 @@ static int list(struct pyro *p, const struct pyro_list_workspace_files_args *a,
 		*ret = (struct pyro_file_list){.workspace_id = mem_strdup(ws.workspace_id)};
 		fill_list(tree, relative, ret);
 		(void)tree_free(tree);
+	} else {
+		missing_hint(&ws, err);
 	}
 	pyro_workspace_done(&ws);
 	return tree ? 0 : -1;
@@ -240,6 +250,8 @@ static int read_one(struct pyro *p, const struct pyro_read_workspace_file_args *
 	(void)remote_free(remote);
 	if (result == 0)
 		ret->workspace_id = TAKE_PTR(ws.workspace_id);
+	else
+		missing_hint(&ws, err);
 	pyro_workspace_done(&ws);
 	return result;
 }
@@ -419,6 +431,8 @@ static int export(struct pyro *p, const struct pyro_export_workspace_args *a,
 			.entry_count = tally.entries,
 			.bytes_written = tally.bytes,
 		};
+	else
+		missing_hint(&ws, err);
 	free(type);
 	pyro_workspace_done(&ws);
 	return result;

@@ -153,9 +153,11 @@ int pyro_delete_snapshot(struct pyro *p, const struct pyro_delete_snapshot_args 
 
 	if (ops_apply_defaults(OP_delete_snapshot, given, &a, err) < 0)
 		return -1;
-	if (strcmp(a.snapshot_name, WORKSPACE_BASELINE) == 0)
-		return err_set(err, PYRO_E_REFUSED,
-			       "the baseline of a workspace cannot be deleted");
+	if (strcmp(a.snapshot_name, WORKSPACE_BASELINE) == 0) {
+		(void)err_set(err, PYRO_E_REFUSED, "the baseline of a workspace cannot be deleted");
+		return err_hint(err, "it goes with the workspace: pyro workspace delete %s",
+				a.workspace_id);
+	}
 	handle_begin(p);
 	return handle_end(p, delete (p, &a, ret, err));
 }

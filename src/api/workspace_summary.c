@@ -36,6 +36,7 @@ static void add_commands(struct pyro_workspace_command *commands, size_t count,
 			.command = TAKE_PTR(commands[i].command),
 			.exit_code = commands[i].exit_code,
 			.duration_ms = commands[i].duration_ms,
+			.timed_out = commands[i].timed_out,
 		};
 }
 
@@ -143,7 +144,9 @@ static char *outcome_of(const struct pyro_workspace_summary *s)
 
 	if (!last)
 		return mem_printf("No command was run; %s.", changes);
-	if (last->exit_code == PYRO_NONE)
+	if (last->timed_out)
+		return mem_printf("The last command timed out; %s.", changes);
+	if (last->exit_code == PYRO_NONE || strcmp(last->state, "cancelled") == 0)
 		return mem_printf("The last command %s %s; %s.",
 				  strcmp(last->state, "running") == 0 ? "is" : "was", last->state,
 				  changes);

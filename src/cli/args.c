@@ -201,14 +201,43 @@ static const struct op_input *positional(const struct op_row *op, size_t n)
 	return NULL;
 }
 
+/*
+ * The option that a value without one is most likely for: the one that is missing, or else the only
+ * one there is.
+ */
+static bool find_meant(const struct op_row *op, const json_t *given, const char *word,
+		       struct command_option *ret)
+{
+	struct command_option options[COMMAND_OPTIONS_MAX];
+	size_t n = command_options(op, options), found = 0;
+	bool is_file = access(word, R_OK) == 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct op_input *in = options[i].in;
+
+		if (in->kind != KIND_STR || json_object_get(given, in->name) ||
+		    (in->flags & OR_FILE && options[i].is_content != is_file))
+			continue;
+		*ret = options[i];
+		if (in->flags & REQUIRED)
+			return true;
+		found++;
+	}
+	return found == 1;
+}
+
 /* A command is the usual thing to follow the last argument; the `--` is easily forgotten. */
 static int unexpected(const struct command *command, char *const *argv, const json_t *given,
 		      struct pyro_error *err)
 {
 	AUTO_BUF struct buf line = BUF_INIT(160);
 	const struct op_input *first = positional(command->op, 0);
+	struct command_option meant;
 
 	(void)err_set(err, PYRO_E_USAGE, "unexpected argument '%s'", *argv);
+	if (find_meant(command->op, given, *argv, &meant))
+		return err_hint(err, "did you mean %s %s? pyro %s --help lists all", meant.name,
+				*argv, command->words);
 	if (!command_rest(command->op) || !first)
 		return usage_hint(command, err);
 	buf_printf(&line, "pyro %s %s --", command->words,

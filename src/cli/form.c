@@ -191,3 +191,8 @@ void form_table_end(struct form_table *table, bool colour, struct buf *out)
 	free(table->cells);
 	*table = (struct form_table){.columns = table->columns};
 }
+
+const char *form_ending(const char *state, bool timed_out)
+{
+	return timed_out ? "timed out," : strcmp(state, "cancelled") == 0 ? "cancelled," : "exit";
+}

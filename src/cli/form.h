@@ -59,4 +59,7 @@ struct form_cell *form_cell(struct form_table *table, const char *text);
 /* Prints it and frees it. */
 void form_table_end(struct form_table *table, bool colour, struct buf *out);
 
+/* What stands before a command's exit status: "exit", "timed out," or "cancelled,". */
+const char *form_ending(const char *state, bool timed_out);
+
 #endif

@@ -233,22 +233,58 @@ void help_group(const char *words, struct buf *out)
 	buf_printf(out, "\nMore about one: pyro %s COMMAND --help\n", words);
 }
 
-static int unknown(const char *words, struct pyro_error *err)
+/* What stands directly in a group: "snapshot" and "exec" of "workspace". */
+static bool is_child(const char *whole, const char *group, size_t skip)
+{
+	return whole && command_starts_with(whole, group) && !strchr(whole + skip, ' ');
+}
+
+/* The nearest of all that stands in the same group. NULL if nothing is near. */
+static const char *nearest_sibling(const char *group, const char *word)
 {
 	const char *candidates[256] = {NULL};
-	const char *nearest;
-	size_t n = 0;
+	size_t skip = *group ? strlen(group) + 1 : 0, n = 0;
 
 	for (size_t i = 0; i < commands_count && n + 1 < ARRAY_SIZE(candidates); i++)
-		if (commands[i].words)
-			candidates[n++] = commands[i].words;
+		if (is_child(commands[i].words, group, skip))
+			candidates[n++] = commands[i].words + skip;
 	for (const struct op_group *g = ops_groups; g->words && n + 1 < ARRAY_SIZE(candidates); g++)
-		candidates[n++] = g->words;
-	(void)err_set(err, PYRO_E_USAGE, "there is no command '%s'", words);
-	nearest = parse_nearest(words, candidates);
-	if (nearest)
-		return err_hint(err, "did you mean 'pyro %s'? pyro --help lists all", nearest);
-	return err_hint(err, "pyro --help lists all commands");
+		if (is_child(g->words, group, skip))
+			candidates[n++] = g->words + skip;
+	return parse_nearest(word, candidates);
+}
+
+/* The command that has this as its last word, of one group: `push` is `workspace sync push`. */
+static const char *ends_with(const char *group, const char *word)
+{
+	for (size_t i = 0; i < commands_count; i++) {
+		const char *words = commands[i].words;
+		const char *last = words ? strrchr(words, ' ') : NULL;
+
+		if (last && command_starts_with(words, group) && strcmp(last + 1, word) == 0)
+			return words;
+	}
+	return NULL;
+}
+
+/*
+ * A right word in a wrong place is known for sure, a mistyped one is guessed. Whoever leaves the
+ * group out means a workspace, which is what most commands are about.
+ */
+static int unknown(const char *group, const char *word, struct pyro_error *err)
+{
+	const char *space = *group ? " " : "";
+	const char *whole = ends_with(*group ? group : "workspace", word);
+	const char *near = whole ? NULL : nearest_sibling(group, word);
+
+	(void)err_set(err, PYRO_E_USAGE, "there is no command '%s%s%s'", group, space, word);
+	if (whole)
+		return err_hint(err, "did you mean 'pyro %s'? pyro %s%s--help lists all", whole,
+				group, space);
+	if (near)
+		return err_hint(err, "did you mean 'pyro %s%s%s'? pyro %s%s--help lists all", group,
+				space, near, group, space);
+	return err_hint(err, "pyro %s%s--help lists all commands", group, space);
 }
 
 int help_find(char *const *argv, struct buf *out, struct pyro_error *err)
@@ -266,12 +302,14 @@ int help_find(char *const *argv, struct buf *out, struct pyro_error *err)
 		AUTO_FREE char *group =
 			mem_printf("%s%s%s", buf_text(&words), words.len ? " " : "", *argv);
 
+		if (words.len && strcmp(*argv, "help") == 0)
+			break;
+		if (!command_is_group(group))
+			return unknown(buf_text(&words), *argv, err);
 		buf_reset(&words);
 		buf_puts(&words, group);
-		if (!command_is_group(group))
-			return unknown(group, err);
 	}
-	if (*argv && strcmp(*argv, "--help") != 0 && strcmp(*argv, "-h") != 0) {
+	if (*argv && **argv == '-' && strcmp(*argv, "--help") != 0 && strcmp(*argv, "-h") != 0) {
 		(void)err_set(err, PYRO_E_USAGE, "there is no option '%s' here", *argv);
 		(void)err_hint(err, "options stand behind the whole command; pyro --help");
 		return -1;

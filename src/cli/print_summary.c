@@ -74,7 +74,8 @@ static void add_commands(struct buf *out, const struct pyro_summary_commands *co
 		buf_printf(out, "| %lld | ", (long long)c->sequence);
 		code(out, buf_text(&command), true);
 		if (c->exit_code != PYRO_NONE)
-			buf_printf(out, " | exit %lld | ", (long long)c->exit_code);
+			buf_printf(out, " | %s %lld | ", form_ending(c->state, c->timed_out),
+				   (long long)c->exit_code);
 		else
 			buf_printf(out, " | %s | ", c->state);
 		if (c->duration_ms != PYRO_NONE)

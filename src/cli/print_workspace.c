@@ -262,7 +262,7 @@ static void print_entry(struct buf *out, const struct pyro_workspace_command *c,
 	form_lines(out, "  ", c->stdout);
 	form_lines(out, colour ? "\033[31m!\033[0m " : "! ", c->stderr);
 	if (c->exit_code != PYRO_NONE)
-		buf_printf(&how, "%s %lld", c->timed_out ? "timed out," : "exit",
+		buf_printf(&how, "%s %lld", form_ending(c->state, c->timed_out),
 			   (long long)c->exit_code);
 	else
 		buf_puts(&how, c->state);
@@ -372,6 +372,18 @@ static void add_patch(struct buf *out, const char *patch, bool colour)
 	}
 }
 
+/* Devices, pipes and sockets: no patch can hold them. */
+static void add_special(struct buf *note, const struct pyro_workspace_diff *diff)
+{
+	for (size_t i = 0; i < diff->entries_count; i++) {
+		if (strcmp(diff->entries[i].artifact_type, "other") != 0)
+			continue;
+		buf_puts(note, "Not in the patch, a device, pipe or socket: ");
+		form_clean(note, diff->entries[i].path);
+		buf_puts(note, "\n");
+	}
+}
+
 static void print_diff(struct buf *out, struct buf *note, const struct pyro_workspace_diff *diff,
 		       const struct print_style *style)
 {
@@ -393,6 +405,8 @@ static void print_diff(struct buf *out, struct buf *note, const struct pyro_work
 	}
 	add_changes(note, &diff->summary);
 	buf_puts(note, "\n");
+	if (diff->patch)
+		add_special(note, diff);
 }
 
 static void print_applied(struct buf *out, const struct pyro_patch_applied *patch)

@@ -19,6 +19,12 @@
 #define CLUSTER (64 * 1024) /* what qcow2_next_data() gives at the most */
 #define BLOCK 4096
 
+static int err_exists(struct pyro_error *err, const char *path)
+{
+	(void)err_set(err, PYRO_E_INVALID, "'%s' exists already", path);
+	return err_hint(err, "export to a path that does not exist yet");
+}
+
 int export_open(struct export *ret, const char *path, struct pyro_error *err)
 {
 	const char *slash = strrchr(path, '/');
@@ -27,7 +33,7 @@ int export_open(struct export *ret, const char *path, struct pyro_error *err)
 	struct stat st;
 
 	if (lstat(path, &st) == 0)
-		return err_set(err, PYRO_E_INVALID, "'%s' exists already", path);
+		return err_exists(err, path);
 	ret->name = slash ? slash + 1 : path;
 	ret->dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (ret->dir < 0)
@@ -114,7 +120,7 @@ static int name_it(const struct export *e, struct pyro_error *err)
 	if (linkat(AT_FDCWD, self, e->dir, e->name, AT_SYMLINK_FOLLOW) == 0)
 		return 0;
 	if (errno == EEXIST)
-		return err_set(err, PYRO_E_INVALID, "'%s' exists already", e->name);
+		return err_exists(err, e->name);
 	return err_sys(err, errno, "name '%s'", e->name);
 }
 

@@ -109,9 +109,10 @@ static char *show(const char *text, size_t len)
 static int err_hunk(struct pyro_error *err, const char *path, const struct parse_file *section,
 		    const struct parse_hunk *hunk, const char *why)
 {
-	return err_set(err, PYRO_E_INVALID,
-		       "patch does not apply: '%s' hunk %zu (line %zu of the patch): %s", path,
-		       (size_t)(hunk - section->hunks) + 1, hunk->line, why);
+	(void)err_set(err, PYRO_E_INVALID,
+		      "patch does not apply: '%s' hunk %zu (line %zu of the patch): %s", path,
+		      (size_t)(hunk - section->hunks) + 1, hunk->line, why);
+	return err_hint(err, "make it from the file as it is now: pyro workspace file read");
 }
 
 /* Why it does not fit where it should. Owned by the caller. */

@@ -632,11 +632,12 @@ int parse_patch(const char *text, size_t len, struct parse_patch *ret, struct py
 	while (!is_at_end(&p))
 		if (parse_any(&p) < 0)
 			return -1;
-	if (!ret->n)
-		return err_set(err, PYRO_E_INVALID,
-			       "the patch has no file section: neither 'diff --git' nor '--- ', "
-			       "'+++ ' and '@@ -'");
-	return 0;
+	if (ret->n)
+		return 0;
+	(void)err_set(err, PYRO_E_INVALID,
+		      "the patch has no file section: neither 'diff --git' nor '--- ', '+++ ' and "
+		      "'@@ -'");
+	return err_hint(err, "give what git diff or diff -u prints");
 }
 
 static void free_file(struct parse_file *file)

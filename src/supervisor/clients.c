@@ -115,7 +115,7 @@ static void task_asked(struct mux_call *call, enum task_kind kind, const char *d
 
 	if (!s->vm || s->is_ending || s->task.kind != TASK_NONE || !name) {
 		(void)err_set(&error, name ? PYRO_E_BUSY : PYRO_E_INVALID,
-			      "'%s' cannot do this now", s->vm_id);
+			      "'%s' is being started, reset or snapshotted", s->vm_id);
 		mux_fail(call, &error);
 	} else {
 		s->task = (struct task){kind, mem_strdup(name), call};

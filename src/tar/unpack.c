@@ -276,7 +276,8 @@ static int make_entry(struct unpack *u, struct archive_entry *e, const char *pat
 	case AE_IFDIR:
 		return make_dir(u, e, fd, name, path, err);
 	default:
-		(void)err_set(err, PYRO_E_REFUSED, "entry '%s' is a device or a pipe", path);
+		(void)err_set(err, PYRO_E_REFUSED, "entry '%s' is a device or a pipe",
+			      archive_entry_pathname(e));
 		return err_hint(err, "remove it in the workspace, then export again");
 	}
 }
@@ -388,6 +389,14 @@ static int check_place(const char *path, struct pyro_error *err)
 	return errno == ENOENT ? 0 : err_sys(err, errno, "look at '%s'", path);
 }
 
+static int no_place(const char *path, int errnum, struct pyro_error *err)
+{
+	if (errnum != ENOENT)
+		return err_sys(err, errnum, "create '%s'", path);
+	(void)err_set(err, PYRO_E_NOT_FOUND, "the directory for '%s' does not exist", path);
+	return err_hint(err, "make it with mkdir -p first");
+}
+
 static int unpack_in(struct unpack *u, const char *temporary, const char *path,
 		     struct pyro_error *err)
 {
@@ -417,9 +426,7 @@ int unpack(const char *path, const char *temporary, int64_t bytes_max, struct ta
 	if (check_place(path, err) < 0)
 		return -1;
 	if (mkdir(temporary, 0700) < 0)
-		return errno == ENOENT ? err_set(err, PYRO_E_NOT_FOUND,
-						 "the directory for '%s' does not exist", path)
-				       : err_sys(err, errno, "create '%s'", path);
+		return no_place(path, errno, err);
 	u.in = archive_read_new();
 	r = unpack_in(&u, temporary, path, err);
 	archive_read_free(u.in);

@@ -158,6 +158,8 @@ static const char *const statuses[][3] = {
 static void fill_entries(struct pyro_diff_entry **ret, size_t *ret_n,
 			 struct pyro_diff_summary *summary)
 {
+	static const char *const types[] = {"directory", "file", "file", "file", "other"};
+
 	*ret = mem_zalloc(ARRAY_SIZE(statuses), sizeof(**ret));
 	*ret_n = ARRAY_SIZE(statuses);
 	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
@@ -165,7 +167,7 @@ static void fill_entries(struct pyro_diff_entry **ret, size_t *ret_n,
 			.status = mem_strdup(statuses[i][0]),
 			.path = mem_strdup(statuses[i][1]),
 			.old_path = statuses[i][2] ? mem_strdup(statuses[i][2]) : NULL,
-			.artifact_type = mem_strdup(i ? "file" : "directory"),
+			.artifact_type = mem_strdup(types[i]),
 		};
 	*summary = (struct pyro_diff_summary){5, 1, 1, 1, 1, 1, 3, 2};
 }
@@ -374,14 +376,28 @@ static struct pyro_review_event *events(const char *kind, const char *path, cons
 
 static void fill_summary_commands(struct pyro_summary_commands *commands)
 {
-	*commands = (struct pyro_summary_commands){7, 1, mem_zalloc(2, sizeof(*commands->last)), 2};
+	*commands = (struct pyro_summary_commands){8, 2, mem_zalloc(3, sizeof(*commands->last)), 3};
 	commands->last[0] = (struct pyro_summary_command){
-		6, mem_strdup("finished"),
-		strv_dup((const char *const[]){"grep -c `date` log | wc ``x``", NULL}), 2, 1234};
+		6,
+		mem_strdup("finished"),
+		strv_dup((const char *const[]){"grep -c `date` log | wc ``x``", NULL}),
+		124,
+		1234,
+		true};
 	commands->last[1] =
-		(struct pyro_summary_command){7, mem_strdup("interrupted"),
+		(struct pyro_summary_command){7,
+					      mem_strdup("interrupted"),
 					      strv_dup((const char *const[]){"make", NULL}),
-					      PYRO_NONE, PYRO_NONE};
+					      PYRO_NONE,
+					      PYRO_NONE,
+					      false};
+	commands->last[2] =
+		(struct pyro_summary_command){8,
+					      mem_strdup("cancelled"),
+					      strv_dup((const char *const[]){"make", NULL}),
+					      137,
+					      60,
+					      false};
 }
 
 int pyro_summarize_workspace(struct pyro *p, const struct pyro_summarize_workspace_args *args,

@@ -76,16 +76,42 @@ $ pyro workspace exec w make test
 ! hint: put -- before the command: pyro workspace exec w -- make test
 [2]
 
+# a value without its option: the one option there is
+$ pyro workspace reset w works
+! pyro: unexpected argument 'works'
+! hint: did you mean --snapshot works? pyro workspace reset --help lists all
+[2]
+
+# a value without its option: the one that must be given
+$ pyro workspace export w docs ./out
+! pyro: unexpected argument './out'
+! hint: did you mean --output ./out? pyro workspace export --help lists all
+[2]
+
+# a value without its option: text, or a file that is there
+$ pyro workspace patch apply w x.patch ; touch x.patch ; pyro workspace patch apply w x.patch
+! pyro: unexpected argument 'x.patch'
+! hint: did you mean --patch x.patch? pyro workspace patch apply --help lists all
+! pyro: unexpected argument 'x.patch'
+! hint: did you mean --patch-file x.patch? pyro workspace patch apply --help lists all
+[2]
+
+# a value without its option: several could be meant
+$ pyro workspace create debian:12 w
+! pyro: unexpected argument 'w'
+! hint: pyro workspace create --help
+[2]
+
 # a mistyped command of a group within a group
 $ pyro workspace snapshot creat w base
 ! pyro: there is no command 'workspace snapshot creat'
-! hint: did you mean 'pyro workspace snapshot create'? pyro --help lists all
+! hint: did you mean 'pyro workspace snapshot create'? pyro workspace snapshot --help lists all
 [2]
 
 # a mistyped group within a group
 $ pyro workspace snapshto list w
 ! pyro: there is no command 'workspace snapshto'
-! hint: did you mean 'pyro workspace snapshot'? pyro --help lists all
+! hint: did you mean 'pyro workspace snapshot'? pyro workspace --help lists all
 [2]
 
 # a group within a group without a command shows its commands

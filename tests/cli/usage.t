@@ -7,7 +7,7 @@ Usage: pyro COMMAND [ARGUMENTS] [OPTIONS]
 # an unknown command is an error that names the nearest
 $ pyro env pul debian:12
 ! pyro: there is no command 'env pul'
-! hint: did you mean 'pyro env pull'? pyro --help lists all
+! hint: did you mean 'pyro env pull'? pyro env --help lists all
 [2]
 
 # an unknown command without anything near it
@@ -15,6 +15,27 @@ $ pyro frobnicate
 ! pyro: there is no command 'frobnicate'
 ! hint: pyro --help lists all commands
 [2]
+
+# a right word whose group was left out
+$ pyro exec w -- ls
+! pyro: there is no command 'exec'
+! hint: did you mean 'pyro workspace exec'? pyro --help lists all
+[2]
+
+# a right word whose group within the group was left out
+$ pyro workspace push w .
+! pyro: there is no command 'workspace push'
+! hint: did you mean 'pyro workspace sync push'? pyro workspace --help lists all
+[2]
+
+# an unknown command of a group has no suggestion from elsewhere
+$ pyro workspace run w
+! pyro: there is no command 'workspace run'
+! hint: pyro workspace --help lists all commands
+[2]
+
+# help is also a word behind a group
+$ diff <(pyro workspace help) <(pyro workspace --help)
 
 # an unknown option is an error that names the nearest
 $ pyro run debian:12 --timeout-secnds 3 -- true
@@ -174,5 +195,5 @@ More about one: pyro env COMMAND --help
 # help of what does not exist
 $ pyro help env pul
 ! pyro: there is no command 'env pul'
-! hint: did you mean 'pyro env pull'? pyro --help lists all
+! hint: did you mean 'pyro env pull'? pyro env --help lists all
 [2]

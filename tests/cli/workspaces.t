@@ -92,6 +92,7 @@ GIT binary patch
 literal 1
 +cmZ
 ! 5 changed: 1 added, 1 modified, 1 deleted, 1 of another type, 1 renamed
+! Not in the patch, a device, pipe or socket: link
 
 # diff without changes prints nothing on stdout
 $ pyro workspace diff empty
@@ -184,12 +185,13 @@ debian:12, started, since 2023-11-14 22:13:20
 <empty>
 The last command was interrupted; 5 entries changed.
 <empty>
-## Commands: 7, 1 failed
+## Commands: 8, 2 failed
 <empty>
 | # | command | result | time |
 | --- | --- | --- | --- |
-| 6 | ``` grep -c `date` log \| wc ``x`` ``` | exit 2 | 1.23 s |
+| 6 | ``` grep -c `date` log \| wc ``x`` ``` | timed out, 124 | 1.23 s |
 | 7 | `make` | interrupted |  |
+| 8 | `make` | cancelled, 137 | 60 ms |
 <empty>
 ## Changes: 9
 <empty>

@@ -71,7 +71,9 @@ def test_file_read(lab):
         for command in ("file read", "file list"):
             error = ws.error(command, path)
             assert error["code"] == "refused", (command, path, error)
-    assert ws.error("file list", "nope")["code"] == "not_found"
+    for call in (("file list",), ("file read",), ("export", "--output", f"{lab.dir}/nope")):
+        error = ws.error(call[0], "nope", *call[1:])
+        assert error["code"] == "not_found" and "workspace file list" in error["hint"], error
     ws.delete()
 
 

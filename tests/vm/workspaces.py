@@ -385,6 +385,7 @@ def test_exec(lab):
     logs = ws("logs")
     assert [entry["sequence"] for entry in logs["entries"]] == list(range(1, logs["count"] + 1))
     assert logs["count"] == 8 == ws("status")["command_count"], logs["count"]
+    assert [c["timed_out"] for c in ws("summary")["commands"]["last"]].count(True) == 1
     entries = logs["entries"]
     assert entries[1]["command"] == ["printf", "%s|", "a b", "", "c'd"], entries[1]
     assert [entry["exit_code"] for entry in entries] == [3, 0, 127, 124, 0, 137, 0, 7]
