@@ -18,7 +18,7 @@ _pyro()
 			return
 		fi
 		case "${path:+$path }$word" in
-		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'prepare' | 'doctor' | 'demo' | 'mcp' | 'mcp serve' | 'completion' | 'help' | 'version')
+		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'prepare' | 'doctor' | 'demo' | 'mcp' | 'mcp serve' | 'completion' | 'help' | 'version')
 			path="${path:+$path }$word" ;;
 		esac
 	done
@@ -40,8 +40,8 @@ _pyro()
 	'vm list') offer=' --json --help' ;;
 	'vm network-info') offer=' --json --help' ;;
 	'vm reap-expired') offer=' --json --help' ;;
-	'workspace') offer='create list update status summary logs start stop delete reset exec cancel diff export sync file patch snapshot disk  --help' ;;
-	'workspace create') offer=' --seed-path --name --label --vcpu-count --mem-mib --ttl-seconds --network-policy --allow-host-compat --id-only --json --help' environments=1 ;;
+	'workspace') offer='create list update status summary logs start stop delete reset exec cancel diff export sync file patch snapshot shell service disk  --help' ;;
+	'workspace create') offer=' --seed-path --name --label --vcpu-count --mem-mib --ttl-seconds --network-policy --allow-host-compat --secret --secret-file --id-only --json --help' environments=1 ;;
 	'workspace list') offer=' --json --help' ;;
 	'workspace update') offer=' --name --clear-name --label --clear-label --json --help' ;;
 	'workspace status') offer=' --json --help' ;;
@@ -51,7 +51,7 @@ _pyro()
 	'workspace stop') offer=' --json --help' ;;
 	'workspace delete') offer=' --json --help' ;;
 	'workspace reset') offer=' --snapshot --json --help' ;;
-	'workspace exec') offer=' --timeout-seconds --json --help' ;;
+	'workspace exec') offer=' --timeout-seconds --secret-env --json --help' ;;
 	'workspace cancel') offer=' --json --help' ;;
 	'workspace diff') offer=' --json --help' ;;
 	'workspace export') offer=' --output --json --help' ;;
@@ -67,6 +67,20 @@ _pyro()
 	'workspace snapshot create') offer=' --json --help' ;;
 	'workspace snapshot list') offer=' --json --help' ;;
 	'workspace snapshot delete') offer=' --json --help' ;;
+	'workspace shell') offer='open list attach read write signal close  --help' ;;
+	'workspace shell open') offer=' --cwd --cols --rows --secret-env --id-only --json --help' ;;
+	'workspace shell list') offer=' --json --help' ;;
+	'workspace shell attach') offer=' --json --help' ;;
+	'workspace shell read') offer=' --cursor --max-chars --plain --wait-for-idle-ms --json --help' ;;
+	'workspace shell write') offer=' --input --no-newline --json --help' ;;
+	'workspace shell signal') offer=' --signal --json --help' ;;
+	'workspace shell close') offer=' --json --help' ;;
+	'workspace service') offer='start list status logs stop  --help' ;;
+	'workspace service start') offer=' --cwd --ready-file --ready-tcp --ready-http --ready-command --ready-timeout-seconds --ready-interval-ms --secret-env --publish --json --help' ;;
+	'workspace service list') offer=' --json --help' ;;
+	'workspace service status') offer=' --json --help' ;;
+	'workspace service logs') offer=' --tail-lines --all --json --help' ;;
+	'workspace service stop') offer=' --json --help' ;;
 	'workspace disk') offer='export list read  --help' ;;
 	'workspace disk export') offer=' --output --json --help' ;;
 	'workspace disk list') offer=' --recursive --json --help' ;;

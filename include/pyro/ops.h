@@ -23,9 +23,16 @@ struct pyro_error;
 /* A NULLABLE integer or number that is absent. */
 #define PYRO_NONE INT64_MIN
 
+/* Of a boolean that is true unless said otherwise. */
+enum pyro_switch {
+	PYRO_ON,
+	PYRO_OFF,
+};
+
 #define PYRO_IN_STR(f) const char *f;
 #define PYRO_IN_BOOL(f) bool f;
 #define PYRO_IN_INT(f) int64_t f;
+#define PYRO_IN_ON(f) enum pyro_switch f;
 #define PYRO_IN_CMD(f) const char *const *f;  /* NULL-terminated; one element: a shell's line */
 #define PYRO_IN_STRV(f) const char *const *f; /* NULL-terminated */
 #define PYRO_IN_MAP(f) const char *const *f;  /* NULL-terminated, "KEY=VALUE" each */
@@ -53,29 +60,15 @@ struct pyro_error;
 
 #define OP(op, cli, mcp, rec, hints, title, summary, usage) struct pyro_##op##_args {
 #define IN(op, field, kind, flags, metavar, def, min, max, text) PYRO_IN_##kind(field)
-#define EXAMPLE(op, command, text)
-#define NEXT(op, text)
+#define IN_REC(op, field, rec, flags, text) const struct pyro_##rec *field;
+#define IN_LIST(op, field, rec, flags, text) const struct pyro_##rec *field; size_t field##_count;
 #define END(op) };
 #include "ops/ops.def"
-#undef OP
-#undef IN
-#undef EXAMPLE
-#undef NEXT
-#undef END
 
 #define OP(op, cli, mcp, rec, hints, title, summary, usage)                                        \
 	int pyro_##op(struct pyro *, const struct pyro_##op##_args *, struct pyro_##rec *ret,      \
 		      struct pyro_error *err);
-#define IN(op, field, kind, flags, metavar, def, min, max, text)
-#define EXAMPLE(op, command, text)
-#define NEXT(op, text)
-#define END(op)
 #include "ops/ops.def"
-#undef OP
-#undef IN
-#undef EXAMPLE
-#undef NEXT
-#undef END
 /* clang-format on */
 
 #endif

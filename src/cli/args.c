@@ -86,12 +86,65 @@ static int set_pair(json_t *object, const struct op_input *in, const char *label
 	size_t len = strcspn(text, "=");
 	AUTO_FREE char *key = mem_strndup(text, len);
 
-	if (!len || !text[len])
+	if (!len || (!text[len] && !strstr(in->metavar, "[=")))
 		return err_set(err, PYRO_E_USAGE, "%s: expected %s, got '%s'", label,
 			       ops_metavar(in), text);
 	json_object_set_new(collection(object, in->name, json_object()), key,
-			    json_string(text + len + 1));
+			    json_string(text[len] ? text + len + 1 : key));
 	return 0;
+}
+
+static int set_member(json_t *record, const struct command_option *option, const char *name,
+		      const char *text, struct pyro_error *err)
+{
+	int64_t n;
+
+	if (ops_field(option->in->of, name)->kind != KIND_INT)
+		return json_object_set_new(record, name, json_string(text));
+	if (!parse_int(text, INT64_MIN, INT64_MAX, &n))
+		return err_set(err, PYRO_E_USAGE, "%s: expected %s, got '%s'", option->name,
+			       option->metavar, text);
+	return json_object_set_new(record, name, json_integer(n));
+}
+
+/*
+ * What an option says of an object: see OPTION in ops.def. The message does not repeat the text,
+ * which may be a secret.
+ */
+static int fill_record(json_t *record, const struct command_option *option, const char *text,
+		       struct pyro_error *err)
+{
+	const struct op_option *form = option->form;
+	const char *second = form->first ? strchr(text, form->separator) : NULL;
+	AUTO_FREE char *first = second ? mem_strndup(text, (size_t)(second - text)) : NULL;
+
+	if (form->type)
+		json_object_set_new(record, "type", json_string(form->type));
+	if (form->first && !second && !(ops_field(option->in->of, form->first)->flags & NULLABLE))
+		return err_set(err, PYRO_E_USAGE, "%s: expected %s, and there is no '%c'",
+			       option->name, option->metavar, form->separator);
+	if (first && set_member(record, option, form->first, first, err) < 0)
+		return -1;
+	return set_member(record, option, form->second, second ? second + 1 : text, err);
+}
+
+static int set_record(json_t *object, const struct command_option *option, const char *text,
+		      struct pyro_error *err)
+{
+	const struct op_input *in = option->in;
+	json_t *record;
+
+	if (!utf8_is_valid(text, strlen(text)))
+		return err_set(err, PYRO_E_USAGE, "%s: not valid UTF-8", option->name);
+	if (in->kind == KIND_REC && json_object_get(object, in->name))
+		return err_set(err, PYRO_E_USAGE, "%s: there is one already, and one is enough",
+			       option->name);
+	record = json_object();
+	if (in->kind == KIND_LIST)
+		json_array_append_new(collection(object, in->name, json_array()), record);
+	else
+		json_object_set_new(object, in->name, record);
+	return fill_record(record, option, text, err);
 }
 
 static int set_int(json_t *object, const struct op_input *in, const char *label, const char *text,
@@ -158,6 +211,8 @@ static int set_content(json_t *object, const struct command_option *option, cons
 static int set_option(json_t *object, const struct command_option *option, const char *value,
 		      struct pyro_error *err)
 {
+	if (option->form)
+		return set_record(object, option, value, err);
 	if (option->in->flags & OR_FILE && json_object_get(object, option->in->name))
 		return given_twice(option->in, err);
 	if (option->is_content)
@@ -181,7 +236,8 @@ static int parse_option(const struct command *command, char *const *argv, json_t
 	if (!option.metavar) {
 		if (inlined)
 			return err_set(err, PYRO_E_USAGE, "%s takes no value", option.name);
-		json_object_set_new(object, option.in->name, json_true());
+		json_object_set_new(object, option.in->name,
+				    json_boolean(option.in->kind != KIND_ON));
 		return 1;
 	}
 	if (!inlined && !argv[1])

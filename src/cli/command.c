@@ -10,10 +10,6 @@
 const struct command commands[] = {
 #define OP(op, cli, mcp, rec, hints, title, summary, usage) \
 	{cli, summary, &ops_rows[OP_##op], NULL, NULL, NULL},
-#define IN(...)
-#define EXAMPLE(...)
-#define NEXT(...)
-#define END(op)
 #include "ops/ops.def"
 	{"mcp serve", "Serve the tools to a chat host over standard input and output", NULL,
 	 "[OPTIONS]", "Speaks the Model Context Protocol. It is started by a chat host.",
@@ -98,6 +94,28 @@ static void add_option(const struct op_input *in, bool is_content, struct comman
 	(void)snprintf(ret->name, sizeof(ret->name), "%.80s%s", label, is_content ? "-file" : "");
 }
 
+/* The options that give an object: returns how many. */
+static size_t add_forms(const struct op_row *op, const struct op_input *in,
+			struct command_option *ret, size_t room)
+{
+	size_t n = 0;
+
+	for (const struct op_option *o = op->options; o->input && n < room; o++) {
+		if (strcmp(o->input, in->name) != 0)
+			continue;
+		ret[n] = (struct command_option){
+			.metavar = strchr(o->form, ' ') + 1,
+			.text = o->text,
+			.in = in,
+			.form = o,
+		};
+		(void)snprintf(ret[n].name, sizeof(ret[n].name), "%.*s", (int)strcspn(o->form, " "),
+			       o->form);
+		n++;
+	}
+	return n;
+}
+
 size_t command_options(const struct op_row *op, struct command_option ret[COMMAND_OPTIONS_MAX])
 {
 	size_t n = 0;
@@ -106,6 +124,10 @@ size_t command_options(const struct op_row *op, struct command_option ret[COMMAN
 	     in++) {
 		if (!command_is_option(in))
 			continue;
+		if (in->of) {
+			n += add_forms(op, in, &ret[n], COMMAND_OPTIONS_MAX - n);
+			continue;
+		}
 		add_option(in, /* is_content= */ false, &ret[n++]);
 		if (in->flags & OR_FILE)
 			add_option(in, /* is_content= */ true, &ret[n++]);

@@ -36,8 +36,9 @@ struct command_option {
 	char name[OPS_LABEL_MAX]; /* "--timeout-seconds" */
 	const char *metavar;      /* NULL: takes no value */
 	const char *text;
-	const struct op_input *in; /* NULL: no input, such as --help */
-	bool is_content;           /* an OR_FILE's second: a file whose content is the value */
+	const struct op_input *in;    /* NULL: no input, such as --help */
+	const struct op_option *form; /* of an input that is an object or a list of them, or NULL */
+	bool is_content;              /* an OR_FILE's second: a file whose content is the value */
 };
 #define COMMAND_OPTIONS_MAX 32
 /* The options that an operation's inputs have, in the order of the rows. Returns how many. */

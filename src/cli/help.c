@@ -5,6 +5,7 @@
 #include "base/parse.h"
 #include "cli/command.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #define WIDTH 80
@@ -71,12 +72,17 @@ void help_argument(const struct op_input *in, struct buf *out)
 		remark(&remarks, def);
 	if (in->kind == KIND_STRV || in->kind == KIND_MAP)
 		remark(&remarks, "may be repeated");
-	buf_printf(out, "%s%s%s", in->text, buf_text(&remarks), remarks.len ? ")" : "");
+	if (in->kind == KIND_ON)
+		buf_printf(out, "Do not %c%s", tolower(in->text[0]), in->text + 1);
+	else
+		buf_printf(out, "%s%s%s", in->text, buf_text(&remarks), remarks.len ? ")" : "");
 }
 
 void help_option(const struct command_option *option, struct buf *out)
 {
-	if (option->is_content)
+	if (option->form && option->in->kind == KIND_LIST)
+		buf_printf(out, "%s (may be repeated)", option->text);
+	else if (option->is_content || option->form)
 		buf_puts(out, option->text);
 	else
 		help_argument(option->in, out);
@@ -143,7 +149,7 @@ void help_command(const struct command *command, struct buf *out)
 	paragraph(out, op->usage);
 	arguments(out, op);
 	options(out, command);
-	if (command_rest(op))
+	if (command_rest(op) && op->hints & STREAMS)
 		paragraph(out,
 			  "The command's output appears as it is produced, and pyro ends with "
 			  "the command's exit code. A pipe or file on standard input is passed "

@@ -7,10 +7,6 @@ int ops_call(enum op_id id, struct pyro *p, const void *args, void *ret, struct 
 	/* clang-format off */
 	switch (id) {
 #define OP(op, ...) case OP_##op: return pyro_##op(p, args, ret, err);
-#define IN(...)
-#define EXAMPLE(...)
-#define NEXT(...)
-#define END(op)
 #include "ops/ops.def"
 	case OP_COUNT:
 		break;

@@ -41,51 +41,36 @@ const struct rec_row ops_records[REC_COUNT] = {
 
 #define OP(op, ...) static const struct op_input inputs_##op[] = {
 #define IN(op, field, kind, flags, metavar, def, min, max, text) \
-	{#field, KIND_##kind, flags, metavar, def, min, max, text, AT(op##_args, field)},
-#define EXAMPLE(...)
-#define NEXT(...)
+	{#field, KIND_##kind, flags, metavar, def, min, max, text, AT(op##_args, field), 0, NULL},
+#define IN_REC(op, field, rec, flags, text) \
+	{#field, KIND_REC, flags, NULL, NULL, 0, 0, text, AT(op##_args, field), 0, \
+	 &ops_records[REC_##rec]},
+#define IN_LIST(op, field, rec, flags, text) \
+	{#field, KIND_LIST, flags, NULL, NULL, 0, 0, text, AT(op##_args, field), \
+	 AT(op##_args, field##_count), &ops_records[REC_##rec]},
 #define END(op) {0}};
 #include "ops/ops.def"
-#undef OP
-#undef IN
-#undef EXAMPLE
-#undef NEXT
-#undef END
+
+#define OP(op, ...) static const struct op_option options_##op[] = {
+#define OPTION(op, input, form, type, first, separator, second, text) \
+	{#input, form, type, first, separator, second, text},
+#define END(op) {0}};
+#include "ops/ops.def"
 
 #define OP(op, ...) static const struct op_example examples_##op[] = {
-#define IN(...)
 #define EXAMPLE(op, command, text) {command, text},
-#define NEXT(...)
 #define END(op) {0}};
 #include "ops/ops.def"
-#undef OP
-#undef EXAMPLE
-#undef NEXT
-#undef END
 
-#define OP(...)
-#define EXAMPLE(...)
 #define NEXT(op, text) static const char next_##op[] = text;
-#define END(op)
 #include "ops/ops.def"
-#undef OP
-#undef EXAMPLE
-#undef NEXT
-#undef END
 
 const struct op_row ops_rows[OP_COUNT] = {
 #define OP(op, cli, mcp, rec, hints, title, summary, usage) \
 	[OP_##op] = {#op, cli, mcp, &ops_records[REC_##rec], hints, title, summary, usage, \
-		     sizeof(struct pyro_##op##_args), inputs_##op, examples_##op, next_##op},
-#define EXAMPLE(...)
-#define NEXT(...)
-#define END(op)
+		     sizeof(struct pyro_##op##_args), inputs_##op, options_##op, examples_##op, \
+		     next_##op},
 #include "ops/ops.def"
-#undef OP
-#undef IN
-#undef EXAMPLE
-#undef NEXT
-#undef END
 
 };
 
@@ -113,6 +98,14 @@ const struct op_input *ops_input(const struct op_row *op, const char *name)
 	return NULL;
 }
 
+const struct rec_field *ops_field(const struct rec_row *rec, const char *name)
+{
+	for (const struct rec_field *f = rec->fields; f->name; f++)
+		if (strcmp(f->name, name) == 0)
+			return f;
+	return NULL;
+}
+
 /* "--label KEY=VALUE": the option is not called as the input. */
 static bool has_own_name(const struct op_input *in)
 {
@@ -121,7 +114,9 @@ static bool has_own_name(const struct op_input *in)
 
 const char *ops_metavar(const struct op_input *in)
 {
-	return has_own_name(in) ? strchr(in->metavar, ' ') + 1 : in->metavar;
+	const char *space = has_own_name(in) ? strchr(in->metavar, ' ') : NULL;
+
+	return space ? space + 1 : has_own_name(in) ? NULL : in->metavar;
 }
 
 static void option_label(const struct op_input *in, char label[OPS_LABEL_MAX])
@@ -164,15 +159,32 @@ static int check_text(const struct op_input *in, const char *text, struct pyro_e
 	return err_set(err, PYRO_E_INVALID, "%s is not valid UTF-8", in->name);
 }
 
-static int check_texts(const struct op_input *in, const char *field, struct pyro_error *err)
+static int check_record(const struct op_input *in, const char *record, struct pyro_error *err)
+{
+	const char *text;
+
+	for (const struct rec_field *f = in->of->fields; f->name; f++) {
+		memcpy(&text, record + f->offset, sizeof(text));
+		if (f->kind == KIND_STR && check_text(in, text, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int check_texts(const struct op_input *in, const char *field, size_t count,
+		       struct pyro_error *err)
 {
 	const char *const *words;
 	const char *text;
 
-	if (in->kind == KIND_STR) {
-		memcpy(&text, field, sizeof(text));
+	memcpy(&text, field, sizeof(text));
+	if (in->kind == KIND_STR)
 		return check_text(in, text, err);
-	}
+	for (size_t i = 0; in->of && text && i < count; i++)
+		if (check_record(in, text + i * in->of->size, err) < 0)
+			return -1;
+	if (in->of)
+		return 0;
 	memcpy(&words, field, sizeof(words));
 	for (size_t i = 0; words && words[i]; i++)
 		if (check_text(in, words[i], err) < 0)
@@ -180,11 +192,13 @@ static int check_texts(const struct op_input *in, const char *field, struct pyro
 	return 0;
 }
 
-static int settle_input(const struct op_input *in, char *field, struct pyro_error *err)
+static int settle_input(const struct op_input *in, char *args, struct pyro_error *err)
 {
+	char *field = args + in->offset;
+	size_t count = in->kind == KIND_LIST ? *(size_t *)(args + in->side) : 1;
 	int64_t value;
 
-	if (in->kind == KIND_BOOL)
+	if (in->kind == KIND_BOOL || in->kind == KIND_ON)
 		return 0;
 	if (is_absent(in, field)) {
 		if (in->flags & REQUIRED)
@@ -197,7 +211,7 @@ static int settle_input(const struct op_input *in, char *field, struct pyro_erro
 			memcpy(field, &value, sizeof(value));
 	}
 	if (in->kind != KIND_INT)
-		return check_texts(in, field, err);
+		return check_texts(in, field, count, err);
 	memcpy(&value, field, sizeof(value));
 	if (value < in->min || value > in->max)
 		return err_set(err, PYRO_E_INVALID, "%s: %lld is outside %lld to %lld", in->name,
@@ -214,7 +228,7 @@ int ops_apply_defaults(enum op_id id, const void *given, void *ret, struct pyro_
 	else
 		memset(ret, 0, op->args_size);
 	for (const struct op_input *in = op->inputs; in->name; in++)
-		if (settle_input(in, (char *)ret + in->offset, err) < 0)
+		if (settle_input(in, ret, err) < 0)
 			return -1;
 	return 0;
 }

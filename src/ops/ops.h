@@ -15,16 +15,7 @@ struct pyro_error;
 
 enum op_id {
 #define OP(op, ...) OP_##op,
-#define IN(...)
-#define EXAMPLE(...)
-#define NEXT(...)
-#define END(...)
 #include "ops/ops.def"
-#undef OP
-#undef IN
-#undef EXAMPLE
-#undef NEXT
-#undef END
 	OP_COUNT
 };
 
@@ -46,6 +37,7 @@ enum rec_id {
 enum op_kind {
 	KIND_STR,
 	KIND_BOOL,
+	KIND_ON, /* of inputs */
 	KIND_INT,
 	KIND_NUM,
 	KIND_STRV,
@@ -109,6 +101,19 @@ struct op_input {
 	int64_t min, max;
 	const char *text;
 	size_t offset;
+	size_t side;              /* offset of INPUT_count (KIND_LIST) */
+	const struct rec_row *of; /* KIND_REC, KIND_LIST */
+};
+
+/* How the command line gives an object, or one of a list, by one text. */
+struct op_option {
+	const char *input; /* NULL ends the options of an operation */
+	const char *form;  /* "--publish [HOST_PORT:]GUEST_PORT" */
+	const char *type;  /* goes into the field "type"; NULL: there is none */
+	const char *first; /* the field for what stands before the separator; NULL: none */
+	char separator;
+	const char *second;
+	const char *text;
 };
 
 struct op_example {
@@ -127,6 +132,7 @@ struct op_row {
 	const char *usage;
 	size_t args_size;
 	const struct op_input *inputs;
+	const struct op_option *options;
 	const struct op_example *examples;
 	const char *next;
 };
@@ -142,8 +148,9 @@ extern const struct op_group ops_groups[];
 
 /* The operation with that MCP name, or NULL. */
 const struct op_row *ops_by_mcp(const char *name);
-/* The input with that name, or NULL. */
+/* The input, or the field of a record, with that name, or NULL. */
 const struct op_input *ops_input(const struct op_row *op, const char *name);
+const struct rec_field *ops_field(const struct rec_row *rec, const char *name);
 
 /* How a message names an input: timeout_seconds, arguments.timeout_seconds, --timeout-seconds. */
 enum ops_naming {

@@ -15,12 +15,15 @@ static json_t *text_map(void)
 }
 
 /* One text for a shell, or an argument vector. */
-static json_t *command(void)
+static json_t *command(unsigned flags)
 {
-	json_t *vector = text_list();
+	json_t *vector = text_list(), *forms;
 
 	json_object_set_new(vector, "minItems", json_integer(1));
-	return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "string", vector);
+	forms = json_pack("[{s:s}, o]", "type", "string", vector);
+	if (flags & NULLABLE)
+		json_array_append_new(forms, json_pack("{s:s}", "type", "null"));
+	return json_pack("{s:o}", "anyOf", forms);
 }
 
 static json_t *integer(const struct op_input *in)
@@ -34,6 +37,8 @@ static json_t *integer(const struct op_input *in)
 	return schema;
 }
 
+static json_t *schema_record(const struct rec_row *rec, bool is_input);
+
 static json_t *input(const struct op_input *in)
 {
 	json_t *schema;
@@ -45,8 +50,18 @@ static json_t *input(const struct op_input *in)
 	case KIND_BOOL:
 		schema = json_pack("{s:s, s:b}", "type", "boolean", "default", 0);
 		break;
+	case KIND_ON:
+		schema = json_pack("{s:s, s:b}", "type", "boolean", "default", 1);
+		break;
+	case KIND_REC:
+		schema = schema_record(in->of, /* is_input= */ true);
+		break;
+	case KIND_LIST:
+		schema = json_pack("{s:s, s:o}", "type", "array", "items",
+				   schema_record(in->of, /* is_input= */ true));
+		break;
 	case KIND_CMD:
-		schema = command();
+		schema = command(0);
 		break;
 	case KIND_STRV:
 		schema = text_list();
@@ -100,18 +115,21 @@ static json_t *field(const struct rec_field *f)
 	case KIND_STRV:
 		return text_list();
 	case KIND_CMD:
-		return command();
+		return command(f->flags);
 	case KIND_MAP:
 		return text_map();
 	case KIND_REC:
 		return schema_output(f->of);
 	case KIND_LIST:
 		return json_pack("{s:s, s:o}", "type", "array", "items", schema_output(f->of));
+	case KIND_ON: /* no field's */
+		break;
 	}
 	return NULL;
 }
 
-json_t *schema_output(const struct rec_row *rec)
+/* What comes in may leave out what may be null. */
+static json_t *schema_record(const struct rec_row *rec, bool is_input)
 {
 	json_t *properties = json_object(), *required = json_array();
 
@@ -120,11 +138,16 @@ json_t *schema_output(const struct rec_row *rec)
 
 		json_object_set_new(schema, "description", json_string(f->text));
 		json_object_set_new(properties, f->name, schema);
-		if (f->kind != KIND_REC || !(f->flags & NULLABLE))
+		if (!(f->flags & NULLABLE) || (f->kind != KIND_REC && !is_input))
 			json_array_append_new(required, json_string(f->name));
 	}
 	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties,
 			 "required", required, "additionalProperties", 0);
+}
+
+json_t *schema_output(const struct rec_row *rec)
+{
+	return schema_record(rec, /* is_input= */ false);
 }
 
 json_t *schema_tool(const struct op_row *op)

@@ -154,6 +154,74 @@ static int decode_map(const json_t *value, const char *label, void *field, struc
 	return 0;
 }
 
+static int decode_on(const json_t *value, const char *label, void *field, struct pyro_error *err)
+{
+	if (!json_is_boolean(value))
+		return wrong_type(label, "a boolean", value, err);
+	*(enum pyro_switch *)field = json_is_true(value) ? PYRO_ON : PYRO_OFF;
+	return 0;
+}
+
+/* That an object has what a record must have, and nothing that it has not. */
+static int check_object(const struct rec_row *rec, const json_t *object, const char *label,
+			struct pyro_error *err)
+{
+	json_t *iterable = (json_t *)(uintptr_t)object;
+	const char *key;
+	json_t *value;
+
+	if (!json_is_object(object))
+		return wrong_type(label, "an object", object, err);
+	json_object_foreach(iterable, key, value)
+	{
+		if (!ops_field(rec, key))
+			return err_set(err, PYRO_E_INVALID, "%s.%s: there is no such member", label,
+				       key);
+	}
+	for (const struct rec_field *f = rec->fields; f->name; f++)
+		if (!(f->flags & NULLABLE) && !json_object_get(object, f->name))
+			return err_set(err, PYRO_E_INVALID, "%s.%s is missing", label, f->name);
+	return 0;
+}
+
+static int decode_object(const struct rec_row *rec, const json_t *value, const char *label,
+			 void *record, struct pyro_error *err)
+{
+	if (check_object(rec, value, label, err) < 0)
+		return -1;
+	return values_decode_record(rec, value, record, err) < 0 ? err_wrap(err, "%s", label) : 0;
+}
+
+/* Owned: values_args_done(). */
+static int decode_rec(const struct op_input *in, const json_t *value, const char *label,
+		      void *field, struct pyro_error *err)
+{
+	void *record = mem_zalloc(1, in->of->size);
+
+	*(void **)field = record;
+	return decode_object(in->of, value, label, record, err);
+}
+
+static int decode_list(const struct op_input *in, const json_t *value, const char *label,
+		       char *args, struct pyro_error *err)
+{
+	size_t n = json_array_size(value), *count = (size_t *)(args + in->side);
+	char *items;
+
+	if (!json_is_array(value))
+		return wrong_type(label, "a list of objects", value, err);
+	items = mem_zalloc(n + 1, in->of->size);
+	*(char **)(args + in->offset) = items;
+	for (*count = 0; *count < n; ++*count) {
+		AUTO_FREE char *item = mem_printf("%s[%zu]", label, *count);
+
+		if (decode_object(in->of, json_array_get(value, *count), item,
+				  items + *count * in->of->size, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int missing(const struct op_input *in, enum ops_naming naming, const char *label,
 		   struct pyro_error *err)
 {
@@ -166,8 +234,9 @@ static int missing(const struct op_input *in, enum ops_naming naming, const char
 }
 
 static int decode_input(const struct op_input *in, const json_t *value, enum ops_naming naming,
-			void *field, struct pyro_error *err)
+			char *args, struct pyro_error *err)
 {
+	void *field = args + in->offset;
 	char label[OPS_LABEL_MAX];
 
 	ops_input_label(in, naming, label);
@@ -178,6 +247,8 @@ static int decode_input(const struct op_input *in, const json_t *value, enum ops
 		return decode_str(value, label, field, err);
 	case KIND_BOOL:
 		return decode_bool(value, label, field, err);
+	case KIND_ON:
+		return decode_on(value, label, field, err);
 	case KIND_INT:
 		return decode_int(in, value, label, field, err);
 	case KIND_CMD:
@@ -186,6 +257,10 @@ static int decode_input(const struct op_input *in, const json_t *value, enum ops
 		return decode_strv(value, label, field, err);
 	case KIND_MAP:
 		return decode_map(value, label, field, err);
+	case KIND_REC:
+		return decode_rec(in, value, label, field, err);
+	case KIND_LIST:
+		return decode_list(in, value, label, args, err);
 	default:
 		return err_set(err, PYRO_E_INVALID, "%s: not an input", label);
 	}
@@ -232,10 +307,16 @@ int values_decode(const struct op_row *op, const json_t *object, enum ops_naming
 			return unknown_key(op, key, naming, err);
 	}
 	for (const struct op_input *in = op->inputs; in->name; in++)
-		if (decode_input(in, json_object_get(object, in->name), naming,
-				 (char *)args + in->offset, err) < 0)
+		if (decode_input(in, json_object_get(object, in->name), naming, args, err) < 0)
 			return -1;
 	return 0;
+}
+
+static void free_records(const struct op_input *in, char *records, size_t count)
+{
+	for (size_t i = 0; records && i < count; i++)
+		values_done(in->of, records + i * in->of->size);
+	free(records);
 }
 
 void values_args_done(const struct op_row *op, void *args)
@@ -247,6 +328,10 @@ void values_args_done(const struct op_row *op, void *args)
 			free(*(void **)field);
 		else if (in->kind == KIND_MAP)
 			strv_free(*(char ***)field);
+		else if (in->kind == KIND_REC)
+			free_records(in, *(char **)field, 1);
+		else if (in->kind == KIND_LIST)
+			free_records(in, *(char **)field, *(size_t *)((char *)args + in->side));
 	}
 	memset(args, 0, op->args_size);
 }
@@ -318,6 +403,8 @@ static json_t *encode_field(const struct rec_field *f, const char *record)
 								: json_real(*(const double *)at);
 	case KIND_STRV:
 	case KIND_CMD:
+		if (f->flags & NULLABLE && !*(char *const *const *)at)
+			return json_null();
 		return encode_strv(*(char *const *const *)at, f->kind == KIND_CMD);
 	case KIND_MAP:
 		return encode_map(*(char *const *const *)at);
@@ -327,6 +414,8 @@ static json_t *encode_field(const struct rec_field *f, const char *record)
 		return values_encode(f->of, at);
 	case KIND_LIST:
 		return encode_list(f, record);
+	case KIND_ON: /* no field's */
+		break;
 	}
 	return NULL;
 }
@@ -382,11 +471,12 @@ void values_done(const struct rec_row *rec, void *record)
 
 static char **read_texts(const json_t *list)
 {
-	size_t n = json_array_size(list);
+	size_t n = json_is_string(list) ? 1 : json_array_size(list);
 	char **texts = mem_zalloc(n + 1, sizeof(*texts));
 
 	for (size_t i = 0; i < n; i++) {
-		const char *text = json_string_value(json_array_get(list, i));
+		const json_t *item = json_is_string(list) ? list : json_array_get(list, i);
+		const char *text = json_string_value(item);
 
 		texts[i] = mem_strdup(text ? text : "");
 	}
@@ -424,9 +514,11 @@ static bool has_type(const struct rec_field *f, const json_t *value)
 	case KIND_STRV:
 	case KIND_LIST:
 		return json_is_array(value);
+	case KIND_CMD:
+		return json_is_string(value) || json_is_array(value);
 	case KIND_REC:
 		return json_is_object(value);
-	default: /* nothing reports commands or maps */
+	default: /* nothing reports maps */
 		return false;
 	}
 }
@@ -445,6 +537,8 @@ static int read_field(const struct rec_field *f, const json_t *value, char *reco
 	}
 	if (!has_type(f, value))
 		return wrong_type(f->name, "another type", value, err);
+	if (json_is_string(value) && strlen(json_string_value(value)) != json_string_length(value))
+		return err_set(err, PYRO_E_INVALID, "%s: contains a NUL character", f->name);
 	if (f->kind == KIND_STR)
 		*(char **)at = mem_strdup(json_string_value(value));
 	else if (f->kind == KIND_BOOL)
@@ -453,7 +547,7 @@ static int read_field(const struct rec_field *f, const json_t *value, char *reco
 		*(int64_t *)at = json_integer_value(value);
 	else if (f->kind == KIND_NUM)
 		*(double *)at = json_number_value(value);
-	else if (f->kind == KIND_STRV)
+	else if (f->kind == KIND_STRV || f->kind == KIND_CMD)
 		*(char ***)at = read_texts(value);
 	else if (f->kind == KIND_LIST)
 		return read_list(f, value, record, err);
