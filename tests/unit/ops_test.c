@@ -104,7 +104,7 @@ TEST("texts of operations are sentences, with a full stop where they stand in a 
 		CHECK(is_sentence(op->next) && ends_with_stop(op->next));
 		for (const struct op_input *in = op->inputs; in->name; in++) {
 			CHECK(is_sentence(in->text) && !ends_with_stop(in->text));
-			CHECK((in->kind == KIND_BOOL) == !in->metavar);
+			CHECK((in->kind == KIND_BOOL || in->of) == !in->metavar);
 		}
 	}
 }
@@ -158,8 +158,84 @@ TEST("flags of inputs stand where they mean something")
 			CHECK(!(in->flags & OR_FILE) || in->flags & REQUIRED);
 			CHECK(!(in->flags & OR_FILE) || !(in->flags & (POS | REST)));
 			CHECK(!(in->flags & ASSUMED) || in->def);
-			CHECK(!in->metavar || in->metavar[0] != '-' || strchr(in->metavar, ' '));
+			CHECK(!in->metavar || in->metavar[0] != '-' || in->kind == KIND_ON ||
+			      strchr(in->metavar, ' '));
 		}
+}
+
+TEST("options that give objects name fields that are there, and every such input has one")
+{
+	for (int i = 0; i < OP_COUNT; i++) {
+		const struct op_row *op = &ops_rows[i];
+
+		for (const struct op_option *o = op->options; o->input; o++) {
+			const struct op_input *in = ops_input(op, o->input);
+
+			CHECK(in && in->of && strncmp(o->form, "--", 2) == 0);
+			CHECK(strchr(o->form, ' ') && is_sentence(o->text));
+			CHECK(!o->type || ops_field(in->of, "type"));
+			CHECK(!o->first == !o->separator);
+			CHECK(!o->first || ops_field(in->of, o->first));
+			CHECK(ops_field(in->of, o->second));
+		}
+		for (const struct op_input *in = op->inputs; in->name; in++) {
+			const struct op_option *o = op->options;
+
+			while (in->of && o->input && strcmp(o->input, in->name) != 0)
+				o++;
+			CHECK(!in->of || o->input);
+		}
+	}
+}
+
+static int decode_service(const char *text, struct pyro_start_service_args *args,
+			  struct pyro_error *err)
+{
+	json_t *object = json_loads(text, 0, NULL);
+	int result = values_decode(op_named("start_service"), object, NAMING_JSON, args, err);
+
+	CHECK(object != NULL);
+	values_args_done(op_named("start_service"), args);
+	json_decref(object);
+	return result;
+}
+
+#define SERVICE "{\"workspace_id\": \"w\", \"service_name\": \"s\", \"command\": \"c\", "
+
+TEST("objects and lists of them are decoded as strictly as everything else")
+{
+	struct pyro_start_service_args args = {0};
+	struct pyro_error err;
+
+	CHECK_OK(decode_service(SERVICE
+				"\"readiness\": {\"type\": \"command\", \"command\":"
+				"[\"a\", \"b\"]}, \"published_ports\": [{\"guest_port\": 80}, "
+				"{\"host_port\": null, \"guest_port\": 81}]}",
+				&args, &err),
+		 err);
+	CHECK(decode_service(SERVICE "\"readiness\": {\"path\": \"p\"}}", &args, &err) < 0);
+	CHECK_STR(err.message, "arguments.readiness.type is missing");
+	CHECK(decode_service(SERVICE "\"readiness\": \"p\"}", &args, &err) < 0);
+	CHECK(decode_service(SERVICE "\"published_ports\": [{\"guest_port\": \"80\"}]}", &args,
+			     &err) < 0);
+	CHECK(strstr(err.message, "arguments.published_ports[0]") != NULL);
+	CHECK(decode_service(SERVICE "\"published_ports\": [{\"guest_port\": 1, \"x\": 1}]}", &args,
+			     &err) < 0);
+	CHECK_STR(err.message, "arguments.published_ports[0].x: there is no such member");
+}
+
+TEST("a boolean that is on by default is zero in C")
+{
+	struct pyro_write_shell_args args = {0};
+	json_t *object = json_pack("{s:s, s:s, s:s, s:b}", "workspace_id", "w", "shell_id", "s",
+				   "input", "i", "append_newline", 0);
+	struct pyro_error err;
+
+	CHECK(args.append_newline == PYRO_ON);
+	CHECK_OK(values_decode(op_named("write_shell"), object, NAMING_JSON, &args, &err), err);
+	CHECK(args.append_newline == PYRO_OFF);
+	values_args_done(op_named("write_shell"), &args);
+	json_decref(object);
 }
 
 TEST("an operation is found by its tool's name only")
