@@ -12,6 +12,7 @@
 #include "guest/pack.h"
 #include "guest/put.h"
 #include "guest/scan.h"
+#include "guest/secrets.h"
 #include "guest/tree.h"
 #include "pyro.h"
 
@@ -219,6 +220,17 @@ static int call_pack(struct request *request, json_t *args, json_t **ret, struct
 	return run_function(request, &function, &pack, err);
 }
 
+static int call_secrets(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	json_t *values;
+
+	if (unpack(request, args, err, "{s:o}", "values", &values) < 0 ||
+	    secrets_place(values, err) < 0)
+		return -1;
+	*ret = json_object();
+	return 0;
+}
+
 static int call_freeze(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
 	static const struct exec_function function = {.run = freeze_run, .on_end = freeze_limit};
@@ -270,6 +282,7 @@ static const struct row rows[] = {
 	{"read", STAGE_MOUNTED, false, call_read},
 	{"put", STAGE_MOUNTED, false, call_put},
 	{"pack", STAGE_MOUNTED, false, call_pack},
+	{"secrets", STAGE_READY, true, call_secrets},
 	{"freeze", STAGE_MOUNTED, true, call_freeze},
 	{"thaw", STAGE_MOUNTED, true, call_thaw},
 	{"quiesce", STAGE_MOUNTED, false, call_quiesce},

@@ -25,6 +25,7 @@
 struct pyro_error;
 
 #define STATE_EMPTY_BASELINE "empty-baseline"
+#define STATE_SECRETS "secrets"
 
 /* Makes the state directory if needed. Its path, owned by the caller, or NULL with err. */
 char *state_dir(struct pyro_error *err);

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "workspace/db.h"
 #include "workspace/records.h"
+#include "workspace/secrets.h"
 #include "workspace/state.h"
 
 #include <stdlib.h>
@@ -119,7 +120,8 @@ static int add(struct records *r, const struct pyro_workspace *ws, struct pyro_e
 		   "seed_mode, seed_path, seed_origin_kind, seed_origin_ref, seed_entry_count, "
 		   "seed_bytes) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,0,0)",
 		   "ttdttttt", ws->workspace_id, ws->name, ws->last_activity_at, ws->network_policy,
-		   seed->mode, seed->seed_path, seed->origin_kind, seed->origin_ref) < 0)
+		   seed->mode, seed->seed_path, seed->origin_kind, seed->origin_ref) < 0 ||
+	    secrets_record(r, ws->workspace_id, ws->secrets, ws->secrets_count, err) < 0)
 		return -1;
 	return set_labels(r, ws->workspace_id, (const char *const *)ws->labels, err);
 }
@@ -277,6 +279,13 @@ static int add_labels(struct records *r, struct pyro_workspace *ws, struct pyro_
 	return row;
 }
 
+static int add_parts(struct records *r, struct pyro_workspace *ws, struct pyro_error *err)
+{
+	return add_labels(r, ws, err) < 0
+		       ? -1
+		       : secrets_list(r, ws->workspace_id, &ws->secrets, &ws->secrets_count, err);
+}
+
 /* Who mistypes a name is told the nearest one. */
 static int not_found(struct records *r, const char *id_or_name, struct pyro_error *err)
 {
@@ -309,7 +318,7 @@ int workspaces_get(struct records *r, const char *id_or_name, struct pyro_worksp
 		return not_found(r, id_or_name, err);
 	if (row < 0)
 		return -1;
-	if (add_labels(r, ret, err) == 0)
+	if (add_parts(r, ret, err) == 0)
 		return 0;
 	pyro_workspace_done(ret);
 	return -1;
@@ -335,7 +344,7 @@ int workspaces_list(struct records *r, struct pyro_workspace **ret, size_t *ret_
 	while (stmt && (row = db_step(r, stmt, err)) == 1) {
 		list = mem_resize(list, count + 1, sizeof(*list));
 		list[count++] = row_to_workspace(stmt);
-		if (add_labels(r, &list[count - 1], err) < 0) {
+		if (add_parts(r, &list[count - 1], err) < 0) {
 			row = -1;
 			break;
 		}
