@@ -47,7 +47,8 @@ void pyro_free(struct pyro *p);
 /* The observer is copied; NULL removes it. */
 void pyro_observe(struct pyro *p, const struct pyro_observer *observer);
 /*
- * Standard input for the commands that run_in_vm and exec_vm run: a readable descriptor, borrowed
+ * Standard input for the commands that run_in_vm, exec_vm and exec_workspace run, and the keys of
+ * attach_shell: a readable descriptor, borrowed
  * until the call returns, or -1 (the default) for an empty input.
  */
 void pyro_set_input(struct pyro *p, int fd);
@@ -56,5 +57,10 @@ void pyro_set_input(struct pyro *p, int fd);
  * Async-signal-safe.
  */
 void pyro_cancel(struct pyro *p);
+/*
+ * The size of the caller's terminal, in cells, for attach_shell: before the call, and whenever it
+ * changes. Async-signal-safe.
+ */
+void pyro_resize(struct pyro *p, int cols, int rows);
 
 #endif

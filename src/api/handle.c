@@ -24,22 +24,40 @@ static void cancel_ready(struct loop_fd *src, uint32_t events)
 		loop_stop(p->loop);
 }
 
+static void resize_ready(struct loop_fd *src, uint32_t events)
+{
+	struct pyro *p = src->ctx;
+	uint64_t count;
+
+	(void)events;
+	if (read(src->fd, &count, sizeof(count)) > 0 && p->on_resize)
+		p->on_resize(p->on_resize_ctx);
+}
+
+static int add_event(struct pyro *p, struct loop_fd *src,
+		     void (*on_ready)(struct loop_fd *, uint32_t))
+{
+	AUTO_FD int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	src->on_ready = on_ready;
+	src->ctx = p;
+	if (fd < 0 || loop_add_fd(p->loop, src, fd, EPOLLIN, NULL) < 0)
+		return -1;
+	(void)TAKE_FD(fd);
+	return 0;
+}
+
 struct pyro *pyro_new(void)
 {
 	struct pyro *p = mem_zalloc(1, sizeof(*p));
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	p->input_fd = -1;
-	p->cancel.on_ready = cancel_ready;
-	p->cancel.ctx = p;
+	p->input_fd = p->cancel.fd = p->resize.fd = -1;
 	p->loop = loop_new();
-	if (fd < 0 || !p->loop || loop_add_fd(p->loop, &p->cancel, fd, EPOLLIN, NULL) < 0) {
-		fd_close(&fd);
-		(void)loop_free(p->loop);
-		free(p);
-		return NULL;
-	}
-	return p;
+	if (p->loop && add_event(p, &p->cancel, cancel_ready) == 0 &&
+	    add_event(p, &p->resize, resize_ready) == 0)
+		return p;
+	pyro_free(p);
+	return NULL;
 }
 
 void pyro_free(struct pyro *p)
@@ -48,7 +66,9 @@ void pyro_free(struct pyro *p)
 		return;
 	(void)records_close(p->records);
 	loop_remove_fd(p->loop, &p->cancel);
+	loop_remove_fd(p->loop, &p->resize);
 	fd_close(&p->cancel.fd);
+	fd_close(&p->resize.fd);
 	(void)loop_free(p->loop);
 	free(p->state);
 	free(p);
@@ -69,6 +89,14 @@ void pyro_cancel(struct pyro *p)
 	const uint64_t one = 1;
 
 	(void)!write(p->cancel.fd, &one, sizeof(one));
+}
+
+void pyro_resize(struct pyro *p, int cols, int rows)
+{
+	const uint64_t one = 1;
+
+	p->size = (unsigned)cols << 16 | (unsigned)(rows & 0xffff);
+	(void)!write(p->resize.fd, &one, sizeof(one));
 }
 
 int handle_open_quietly(struct pyro *p, struct pyro_error *err)

@@ -16,6 +16,10 @@ struct records;
 struct pyro {
 	struct loop *loop;
 	struct loop_fd cancel; /* an eventfd; readable once pyro_cancel() was called */
+	struct loop_fd resize; /* an eventfd; readable once pyro_resize() was called */
+	_Atomic unsigned size; /* of the caller's terminal, cols << 16 | rows; 0: not known */
+	void (*on_resize)(void *ctx); /* in an operation that follows it; from the loop */
+	void *on_resize_ctx;
 	struct pyro_observer observer;
 	int input_fd;
 	int depth;   /* operations under way, one inside the other */

@@ -137,8 +137,8 @@ static int set_record(json_t *object, const struct command_option *option, const
 	if (!utf8_is_valid(text, strlen(text)))
 		return err_set(err, PYRO_E_USAGE, "%s: not valid UTF-8", option->name);
 	if (in->kind == KIND_REC && json_object_get(object, in->name))
-		return err_set(err, PYRO_E_USAGE, "%s: there is one already, and one is enough",
-			       option->name);
+		return err_set(err, PYRO_E_USAGE, "%s: only one %s can be given", option->name,
+			       in->name);
 	record = json_object();
 	if (in->kind == KIND_LIST)
 		json_array_append_new(collection(object, in->name, json_array()), record);

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/args.h"
+#include "cli/attach.h"
 #include "cli/builtin.h"
 #include "cli/command.h"
 #include "cli/exit.h"
@@ -48,7 +49,7 @@ static void pass_input(struct pyro *p, const struct op_row *op)
 {
 	struct stat st;
 
-	if (command_rest(op) && fstat(STDIN_FILENO, &st) == 0 &&
+	if (command_rest(op) && op->hints & STREAMS && fstat(STDIN_FILENO, &st) == 0 &&
 	    (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
 		pyro_set_input(p, STDIN_FILENO);
 }
@@ -60,6 +61,9 @@ static int code_of(const struct op_row *op, const void *record)
 		return (int)((const struct pyro_run *)record)->exit_code;
 	if (op->ret == &ops_records[REC_workspace_exec])
 		return (int)((const struct pyro_workspace_exec *)record)->exit_code;
+	if (op == &ops_rows[OP_attach_shell] &&
+	    ((const struct pyro_shell *)record)->exit_code != PYRO_NONE)
+		return (int)((const struct pyro_shell *)record)->exit_code;
 	return 0;
 }
 
@@ -73,6 +77,8 @@ static struct print_style style_of(const struct op_row *op, const void *args, bo
 
 	if (op == &ops_rows[OP_create_workspace])
 		style.is_id_only = ((const struct pyro_create_workspace_args *)args)->id_only;
+	if (op == &ops_rows[OP_open_shell])
+		style.is_id_only = ((const struct pyro_open_shell_args *)args)->id_only;
 	if (op == &ops_rows[OP_read_workspace_file])
 		style.is_content_only =
 			((const struct pyro_read_workspace_file_args *)args)->content_only;
@@ -122,6 +128,7 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 	enum op_id id = (enum op_id)(op - ops_rows);
 	const struct print_style style = style_of(op, args, as_json);
 	AUTO_FREE void *record = mem_zalloc(1, op->ret->size);
+	bool is_attach = op == &ops_rows[OP_attach_shell];
 	struct show show;
 	struct pyro_error err;
 	int code;
@@ -131,7 +138,11 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 		  as_json || (op->ret == &ops_records[REC_file_read] && !style.is_content_out),
 		  &caught);
 	pass_input(p, op);
+	if (is_attach && attach_begin(p, &err) < 0)
+		return exit_error(&err, as_json);
 	code = ops_call(id, p, args, record, &err);
+	if (is_attach)
+		attach_end(code < 0 ? NULL : record);
 	if (code < 0 || !style.is_content_only)
 		show_begin_line(&show);
 	if (code < 0)

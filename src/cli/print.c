@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "cli/form.h"
+#include "cli/print_session.h"
 #include "cli/print_workspace.h"
 #include "cli/show.h"
 #include "ops/values.h"
@@ -321,6 +322,7 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 	else if (op == &ops_rows[OP_doctor])
 		print_doctor(out, record, style->colour);
 	else if (op->ret != &ops_records[REC_run] && op->ret != &ops_records[REC_workspace_exec] &&
-		 !print_workspace(op, record, style, out, note))
+		 !print_workspace(op, record, style, out, note) &&
+		 !print_session(op, record, style, out, note))
 		block(out, op->ret, record); /* and those that ran were shown as it happened */
 }

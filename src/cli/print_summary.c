@@ -136,6 +136,22 @@ static void add_events(struct buf *out, const char *title, const struct pyro_rev
 	}
 }
 
+static void add_services(struct buf *out, const struct pyro_workspace_summary *s)
+{
+	const struct pyro_summary_services *services = &s->services;
+
+	if (services->current_count)
+		buf_printf(out, "\n## Services: %zu\n\n", services->current_count);
+	for (size_t i = 0; i < services->current_count; i++) {
+		buf_puts(out, "- ");
+		code(out, services->current[i].service_name, false);
+		buf_printf(out, " %s\n", services->current[i].state);
+	}
+	add_events(out, "What happened to services", services->events, services->events_count);
+	if (s->shells_count)
+		buf_printf(out, "\n## Shells: %zu open\n", s->shells_count);
+}
+
 void print_summary(struct buf *out, const struct pyro_workspace_summary *s)
 {
 	buf_printf(out, "# Workspace %s\n\n%s, %s, since ", s->name ? s->name : s->workspace_id,
@@ -147,6 +163,7 @@ void print_summary(struct buf *out, const struct pyro_workspace_summary *s)
 	add_commands(out, &s->commands);
 	add_changes(out, &s->changes);
 	add_events(out, "Edits from outside", s->edits, s->edits_count);
+	add_services(out, s);
 	add_events(out, "Exports", s->artifacts.exports, s->artifacts.exports_count);
 	add_events(out, "Snapshots", s->snapshots.events, s->snapshots.events_count);
 }

@@ -114,6 +114,23 @@ static void reset_line(struct buf *out, const struct pyro_workspace *ws)
 	line(out, "Resets", buf_text(&value));
 }
 
+/* "1 of 2 running" */
+static void add_services(struct buf *out, const struct pyro_workspace *ws)
+{
+	buf_printf(out, "%lld of %lld running", (long long)ws->running_service_count,
+		   (long long)ws->service_count);
+}
+
+static void secrets_line(struct buf *out, const struct pyro_workspace *ws)
+{
+	AUTO_BUF struct buf names = BUF_INIT(LINE_MAX);
+
+	for (size_t i = 0; i < ws->secrets_count; i++)
+		buf_printf(&names, "%s%s", i ? ", " : "", ws->secrets[i].name);
+	if (names.len)
+		line(out, "Secrets", buf_text(&names));
+}
+
 static void print_one(struct buf *out, const struct pyro_workspace *ws, bool colour)
 {
 	AUTO_BUF struct buf labels = BUF_INIT(LINE_MAX);
@@ -133,6 +150,17 @@ static void print_one(struct buf *out, const struct pyro_workspace *ws, bool col
 	time_line(out, "Expires", ws->expires_at);
 	buf_printf(&counts, "%lld", (long long)ws->command_count);
 	line(out, "Commands", buf_text(&counts));
+	if (ws->service_count) {
+		buf_reset(&counts);
+		add_services(&counts, ws);
+		line(out, "Services", buf_text(&counts));
+	}
+	if (ws->running_shell_count) {
+		buf_reset(&counts);
+		buf_printf(&counts, "%lld", (long long)ws->running_shell_count);
+		line(out, "Shells", buf_text(&counts));
+	}
+	secrets_line(out, ws);
 	reset_line(out, ws);
 }
 
@@ -151,12 +179,16 @@ static void relative_cell(struct form_table *table, double at)
 static void workspace_cells(struct form_table *table, const struct pyro_workspace *ws)
 {
 	AUTO_BUF struct buf labels = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf services = BUF_INIT(64);
 
 	add_labels(&labels, ws->labels);
 	form_cell(table, ws->name ? ws->name : "-");
 	form_cell(table, ws->workspace_id);
 	form_cell(table, ws->state)->colour = state_colour(ws->state);
 	form_cell(table, ws->environment);
+	if (ws->service_count)
+		add_services(&services, ws);
+	form_cell(table, services.len ? buf_text(&services) : "-");
 	relative_cell(table, ws->last_activity_at);
 	relative_cell(table, ws->expires_at);
 	form_cell(table, buf_text(&labels));
@@ -171,8 +203,9 @@ static void titles(struct form_table *table, const char *const *names)
 static void print_list(struct buf *out, struct buf *note, const struct pyro_workspace_list *list,
 		       bool colour)
 {
-	static const char *const names[] = {"NAME",   "WORKSPACE ID", "STATE",  "ENVIRONMENT",
-					    "ACTIVE", "EXPIRES",      "LABELS", NULL};
+	static const char *const names[] = {"NAME",        "WORKSPACE ID", "STATE",
+					    "ENVIRONMENT", "SERVICES",     "ACTIVE",
+					    "EXPIRES",     "LABELS",       NULL};
 	struct form_table table = {0};
 
 	if (!list->workspaces_count) {

@@ -45,6 +45,11 @@ void pyro_set_input(struct pyro *p, int fd)
 	p->input = fd;
 }
 
+void pyro_resize(struct pyro *p, int cols, int rows)
+{
+	(void)p, (void)cols, (void)rows;
+}
+
 void pyro_cancel(struct pyro *p)
 {
 	(void)!write(p->cancel_pipe[1], "c", 1);

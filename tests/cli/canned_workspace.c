@@ -43,6 +43,9 @@ static void fill(struct pyro_workspace *ws, const char *id, const char *name)
 				   .entry_count = 812,
 				   .bytes_written = 3355443},
 		.command_count = 3,
+		.service_count = 2,
+		.running_service_count = 1,
+		.running_shell_count = 1,
 		.reset_count = 2,
 		.last_reset_at = now - 60 * 60 * 24 * 3,
 	};
@@ -429,6 +432,12 @@ int pyro_summarize_workspace(struct pyro *p, const struct pyro_summarize_workspa
 	ret->artifacts.exports_count = 1;
 	ret->snapshots.events = events("snapshot_create", "green", NULL);
 	ret->snapshots.events_count = 1;
+	ret->services.current = mem_zalloc(1, sizeof(*ret->services.current));
+	ret->services.current_count = 1;
+	ret->services.current[0].service_name = mem_strdup("web");
+	ret->services.current[0].state = mem_strdup("running");
+	ret->services.events = events("service_start", "web", NULL);
+	ret->services.events_count = 1;
 	return 0;
 }
 

@@ -11,6 +11,8 @@ Created:       2 h ago, at TIME
 Last activity: 2 min ago, at TIME
 Expires:       in 8 min, at TIME
 Commands:      3
+Services:      1 of 2 running
+Shells:        1
 Resets:        2, the last one 3 days ago
 ! [workspace-create] phase=create environment=debian:12
 
@@ -31,13 +33,15 @@ Created:       2 h ago, at TIME
 Last activity: 2 min ago, at TIME
 Expires:       in 8 min, at TIME
 Commands:      3
+Services:      1 of 2 running
+Shells:        1
 Resets:        2, the last one 3 days ago
 
 # workspaces are a table: times are relative, what has no name has its id
 $ pyro workspace list
-NAME   WORKSPACE ID  STATE    ENVIRONMENT  ACTIVE     EXPIRES   LABELS
-fix-é  ws-1          started  debian:12    2 min ago  in 8 min  issue=42, team=core
--      ws-longer     failed   debian:12    2 min ago  in 8 min
+NAME   WORKSPACE ID  STATE    ENVIRONMENT  SERVICES        ACTIVE     EXPIRES   LABELS
+fix-é  ws-1          started  debian:12    1 of 2 running  2 min ago  in 8 min  issue=42, team=core
+-      ws-longer     failed   debian:12    1 of 2 running  2 min ago  in 8 min
 
 # without workspaces the list says how to make one, and stdout stays empty
 $ PYRO_CANNED_EMPTY=1 pyro workspace list
@@ -206,6 +210,14 @@ The last command was interrupted; 5 entries changed.
 <empty>
 - sync push `/workspace/lib`: `/home/user/lib`
 - patch apply: `1 file`
+<empty>
+## Services: 1
+<empty>
+- `web` running
+<empty>
+## What happened to services: 1
+<empty>
+- service start `web`
 <empty>
 ## Exports: 1
 <empty>
