@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "channel/call.h"
 #include "channel/mux.h"
+#include "supervisor/shells.h"
 #include "vm/disk.h"
 #include "workspace/output.h"
 #include "workspace/records.h"
@@ -263,6 +264,7 @@ static void finish(struct supervisor *s)
 	struct pyro_error error;
 	int result = end_machine(s, &error);
 
+	shells_drop(s, &s->reason);
 	if (s->ending == ENDING_DESTROY && dir_remove(s->dir, &error) < 0)
 		result = -1;
 	if (settle_records(s, &error) < 0)
@@ -338,6 +340,7 @@ static int reset(struct supervisor *s, const char *tag, struct pyro_error *err)
 	s->is_resetting = true;
 	(void)err_set(&s->reason, PYRO_E_CANCELLED, "the workspace was reset meanwhile");
 	s->vm = s->is_renewing ? vm_leave(s->vm) : vm_free(s->vm);
+	shells_drop(s, &s->reason);
 	s->reason.code = PYRO_OK;
 	s->is_resetting = false;
 	result = replace_machine(s, tag, err);

@@ -299,12 +299,11 @@ static void keep_timeout(struct relay *relay, const char *args, size_t len)
 	}
 }
 
-/* Whether the machine takes no calls, not yet or not any more; then the call is answered. */
-static bool refuse(struct supervisor *s, struct mux_call *call, const char *name)
+bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name)
 {
 	struct pyro_error error;
 
-	if (s->vm && !s->is_ending)
+	if (s->vm && !s->is_ending && !s->is_resetting)
 		return false;
 	if (s->is_ending)
 		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' takes no '%s': it is being ended",
@@ -354,7 +353,7 @@ static void client_record(struct mux_call *call, enum mux_kind kind, const char 
 		return;
 	}
 	relay->has_args = true;
-	if (refuse(relay->s, call, relay->name))
+	if (relay_refuse(relay->s, call, relay->name))
 		return;
 	args = begin_recording(relay, data, len, &error);
 	if (!args) {
@@ -381,7 +380,7 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 {
 	struct relay *relay;
 
-	if (refuse(s, call, name))
+	if (relay_refuse(s, call, name))
 		return;
 	relay = mem_zalloc(1, sizeof(*relay));
 	relay->s = s;

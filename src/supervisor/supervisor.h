@@ -7,16 +7,31 @@
  * Clients talk to it over the mux protocol (docs/protocol.md), the first one over descriptor 3,
  * others over the socket in the VM's directory. Its calls:
  *
- *	start {spec}         once, by the first client; phases as events; {execution_mode, accel,
- *	                     has_baseline}: the last says that the disk is new and has
- *DISK_BASELINE; undone if that client goes away before it is answered own {}               the VM
- *ends with this connection release {}           it does not any more hello, exec, scan, read, put,
- *pack   as the agent's, relayed (relay.c) kill {sequence}      ends a recorded exec, wherever it
- *was called; {cancelled} snapshot {name}      keeps the disk under that name, flushed; replaces one
- *of that name delete_snapshot {name}   missing is fine reset {name}         everything that runs is
- *killed, the disk is as it was in that snapshot, the history is cleared, the machine starts again;
- *phases as events stop {}              flushes, ends the machine, keeps the disk; the supervisor
- *ends destroy {}           ends the machine and removes everything; the supervisor ends
+ * start {spec}: once, by the first client; phases as events; {execution_mode, accel, has_baseline}:
+ *	the last says that the disk is new and has DISK_BASELINE; undone if that client goes away
+ *	before it is answered
+ * own {}: the VM ends with this connection
+ * release {}: it does not any more
+ * hello, exec, scan, read, put, pack: as the agent's, relayed (relay.c)
+ * kill {sequence}: ends a recorded exec, wherever it was called; {cancelled}
+ * snapshot {name}: keeps the disk under that name, flushed; replaces one of that name
+ * delete_snapshot {name}: missing is fine
+ * reset {name}: everything that runs is killed, the disk is as it was in that snapshot, the history
+ *	is cleared, the machine starts again; phases as events
+ * stop {}: flushes, ends the machine, keeps the disk; the supervisor ends
+ * destroy {}: ends the machine and removes everything; the supervisor ends
+ *
+ * And those on shells (shells.c), where `shell` is its record:
+ *
+ * shell_open {cwd, cols, rows}: {shell}, once it runs
+ * shell_read {shell_id, cursor, max_bytes, context_bytes, wait_for_idle_ms}: O: up to context_bytes
+ *	from before the cursor, then the output from the cursor on; {shell, and context: how many
+ *	bytes of that, cursor, next_cursor, end, skipped_bytes}
+ * shell_write {shell_id, input}: {input_bytes}
+ * shell_signal {shell_id, signal}: {shell}
+ * shell_close {shell_id}: {shell} as it was at its end
+ * shell_attach {shell_id, cursor}: O: output from the cursor on as it comes; I: input, an empty
+ *	record detaches; also {"resize": {cols, rows}}; {shell} when it has ended or is detached
  *
  * It is in a session of its own and ignores what the terminal sends; SIGTERM stops the VM (or
  * destroys it if somebody owns it). It never outlives its VM.
@@ -78,6 +93,7 @@ struct supervisor {
 	struct mux_call *end_call;   /* waits for its answer */
 	struct task task;
 	struct relay *relays;
+	struct shell *shells;
 	struct records *records; /* open as long as needed */
 	bool is_asked_to_start;
 	bool is_resetting; /* the machine is being replaced */
@@ -105,6 +121,8 @@ void clients_close(struct supervisor *s);
 
 /* relay.c: passes a client's call on to the agent, both ways, with back-pressure. */
 void relay_open(struct supervisor *s, struct mux_call *call, const char *name);
+/* Whether the machine takes no calls, not yet or not any more; then the call is answered. */
+bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name);
 /* Kills the recorded exec of that number; false if none runs. */
 bool relay_kill(struct supervisor *s, int64_t sequence);
 

@@ -6,20 +6,22 @@
 
 int shells_add(struct records *r, const struct pyro_shell *shell, struct pyro_error *err)
 {
-	return db_run(r, err,
-		      "INSERT INTO shell (workspace_id, shell_id, cwd, cols, rows, state, started_at) "
-		      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-		      "tttiitd", shell->workspace_id, shell->shell_id, shell->cwd, shell->cols,
-		      shell->rows, shell->state, shell->started_at);
+	return db_run(
+		r, err,
+		"INSERT INTO shell (workspace_id, shell_id, cwd, cols, rows, state, started_at) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		"tttiitd", shell->workspace_id, shell->shell_id, shell->cwd, shell->cols,
+		shell->rows, shell->state, shell->started_at);
 }
 
 int shells_update(struct records *r, const struct pyro_shell *shell, struct pyro_error *err)
 {
-	return db_run(r, err,
-		      "UPDATE shell SET cols = ?3, rows = ?4, state = ?5, ended_at = nullif(?6, ?8), "
-		      "exit_code = nullif(?7, ?8) WHERE workspace_id = ?1 AND shell_id = ?2",
-		      "ttiitdii", shell->workspace_id, shell->shell_id, shell->cols, shell->rows,
-		      shell->state, shell->ended_at, shell->exit_code, PYRO_NONE);
+	return db_run(
+		r, err,
+		"UPDATE shell SET cols = ?3, rows = ?4, state = ?5, ended_at = nullif(?6, ?8), "
+		"exit_code = nullif(?7, ?8) WHERE workspace_id = ?1 AND shell_id = ?2",
+		"ttiitdii", shell->workspace_id, shell->shell_id, shell->cols, shell->rows,
+		shell->state, shell->ended_at, shell->exit_code, PYRO_NONE);
 }
 
 int shells_remove(struct records *r, const char *id, const char *shell_id, struct pyro_error *err)

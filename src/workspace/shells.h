@@ -12,7 +12,7 @@
 struct pyro_error;
 struct records;
 
-#define SHELLS_MAX 64           /* in one workspace, those that ended included */
+#define SHELLS_MAX 64             /* in one workspace, those that ended included */
 #define SHELLS_KEPT (1024 * 1024) /* bytes of output of each */
 
 int shells_add(struct records *r, const struct pyro_shell *shell, struct pyro_error *err);
