@@ -3,6 +3,7 @@
 #include "api/handle.h"
 #include "api/install.h"
 #include "api/remote.h"
+#include "api/workspace.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -84,6 +85,13 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, enum machine_kind
 			  image.kernel_digest, "initrd_id", image.initrd_digest));
 }
 
+static bool has_secrets(struct pyro *p, const struct pyro_vm *vm)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, vm->vm_id, STATE_SECRETS);
+
+	return file_exists(path);
+}
+
 /* What the supervisor is told to start; NULL with err. */
 static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *vm,
 			 enum machine_kind kind, struct pyro_error *err)
@@ -101,8 +109,10 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 			 vm->allow_host_compat);
 	if (add_guest(p, vm, kind, cache_dir, agent, spec, &why) == 0)
 		return spec;
-	if (vm->allow_host_compat &&
-	    (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
+	if (has_secrets(p, vm)) {
+		(void)err_wrap(&why, "a workspace with secrets needs a guest");
+	} else if (vm->allow_host_compat &&
+		   (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
 		handle_phase(p, op, "phase=fallback %s", why.message);
 		(void)json_object_set_new(spec, "host_compat", json_true());
 		return spec;
@@ -244,17 +254,20 @@ static json_t *recorded_command(const char *const *command)
 	return words;
 }
 
-int machine_exec_recorded(struct machine *m, const char *const *command, const char *cwd,
-			  int64_t timeout_seconds, struct pyro_run *ret, int64_t *ret_sequence,
-			  struct pyro_error *err)
+int machine_exec_recorded(struct machine *m, const struct machine_command *c, struct pyro_run *ret,
+			  int64_t *ret_sequence, struct pyro_error *err)
 {
-	json_t *args = exec_args(command, timeout_seconds);
+	json_t *args = exec_args(c->command, c->timeout_seconds);
 
-	(void)json_object_set_new(args, "cwd", json_string(cwd));
+	if (workspace_add_secret_env(c->secret_env, args, err) < 0) {
+		json_decref(args);
+		return -1;
+	}
+	(void)json_object_set_new(args, "cwd", json_string(c->cwd));
 	(void)json_object_set_new(args, "record",
-				  json_pack("{s:o, s:s}", "command", recorded_command(command),
-					    "cwd", cwd));
-	return run(m, args, command, ret, ret_sequence, err);
+				  json_pack("{s:o, s:s}", "command", recorded_command(c->shown),
+					    "cwd", c->cwd));
+	return run(m, args, c->shown, ret, ret_sequence, err);
 }
 
 int machine_destroy(struct machine *m, struct pyro_error *err)

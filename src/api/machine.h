@@ -45,13 +45,21 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
  */
 int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
 		 struct pyro_run *ret, struct pyro_error *err);
+
+struct machine_command {
+	const char *const *command;
+	const char *const *shown; /* the same as results and the history have it */
+	const char *cwd;
+	int64_t timeout_seconds;
+	const char *const *secret_env; /* as in the operations; NULL: none */
+};
+
 /*
- * As machine_exec() in the directory cwd, recorded in the history of the workspace under the number
- * *ret_sequence. The command goes on if we die; a pyro_cancel() ends it.
+ * As machine_exec(), recorded in the history of the workspace under the number *ret_sequence. The
+ * command goes on if we die; a pyro_cancel() ends it.
  */
-int machine_exec_recorded(struct machine *m, const char *const *command, const char *cwd,
-			  int64_t timeout_seconds, struct pyro_run *ret, int64_t *ret_sequence,
-			  struct pyro_error *err);
+int machine_exec_recorded(struct machine *m, const struct machine_command *command,
+			  struct pyro_run *ret, int64_t *ret_sequence, struct pyro_error *err);
 
 /*
  * Undoes a start, or an owned machine: ends it, waits until it is gone and hangs up. Works after

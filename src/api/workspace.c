@@ -18,6 +18,7 @@
 #include "workspace/history.h"
 #include "workspace/output.h"
 #include "workspace/records.h"
+#include "workspace/secrets.h"
 #include "workspace/snapshots.h"
 #include "workspace/state.h"
 #include "workspace/tree.h"
@@ -182,6 +183,7 @@ struct creation {
 	struct pyro *p;
 	struct pyro_workspace ws;
 	struct transfer *seed; /* NULL: empty */
+	struct secrets secrets;
 	struct machine m;
 	int hold;
 	int change;
@@ -214,6 +216,33 @@ static int check_arguments(const struct pyro_create_workspace_args *a, struct py
 	    (a->name && workspaces_check_name(a->name, err) < 0))
 		return -1;
 	return workspaces_check_labels(a->labels, err);
+}
+
+/* Values are taken now: what becomes of their files later has no meaning. */
+static int take_secrets(struct creation *c, const struct pyro_create_workspace_args *a,
+			struct pyro_error *err)
+{
+	for (size_t i = 0; i < a->secrets_count; i++)
+		if (secrets_add(&c->secrets, &a->secrets[i], err) < 0)
+			return -1;
+	c->ws.secrets = mem_zalloc(a->secrets_count + 1, sizeof(*c->ws.secrets));
+	c->ws.secrets_count = a->secrets_count;
+	for (size_t i = 0; i < a->secrets_count; i++)
+		c->ws.secrets[i] = (struct pyro_workspace_secret){
+			.name = mem_strdup(a->secrets[i].name),
+			.source_kind = mem_strdup(a->secrets[i].value ? "literal" : "file"),
+		};
+	return 0;
+}
+
+/* The file that every start of the machine takes them from. */
+static int keep_secrets(struct creation *c, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = state_vm_dir(c->p->state, c->ws.workspace_id);
+	int result = c->secrets.n ? secrets_save(&c->secrets, dir, err) : 0;
+
+	secrets_done(&c->secrets);
+	return result;
 }
 
 /* The seed is packed from now on, while the machine starts. */
@@ -266,7 +295,8 @@ static int enter(struct creation *c, struct pyro_error *err)
 		return -1;
 	c->change = life_lock(c->p, id, err);
 	c->alive = c->change < 0 ? -1 : machine_lock(c->p, id, err);
-	if (c->alive < 0 || workspaces_add(c->p->records, &c->ws, err) < 0) {
+	if (c->alive < 0 || keep_secrets(c, err) < 0 ||
+	    workspaces_add(c->p->records, &c->ws, err) < 0) {
 		AUTO_FREE char *dir = state_vm_dir(c->p->state, id);
 
 		(void)dir_remove(dir, NULL);
@@ -356,6 +386,7 @@ static void creation_done(struct creation *c)
 	fd_close(&c->hold);
 	fd_close(&c->alive);
 	fd_close(&c->change);
+	secrets_done(&c->secrets);
 	pyro_workspace_done(&c->ws);
 }
 
@@ -385,7 +416,9 @@ static int create_workspace(struct pyro *p, const struct pyro_create_workspace_a
 	if (ops_apply_defaults(OP_create_workspace, given, &a, err) < 0 ||
 	    check_arguments(&a, err) < 0 || handle_open(p, err) < 0)
 		return -1;
-	result = create(&c, &a, err);
+	result = take_secrets(&c, &a, err);
+	if (result == 0)
+		result = create(&c, &a, err);
 	if (result == 0)
 		result = workspace_reload(p, c.ws.workspace_id, ret, err);
 	creation_done(&c);

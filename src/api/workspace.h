@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct buf;
+struct redact_patterns;
 struct remote;
 struct tree;
 
@@ -62,16 +63,34 @@ struct tree *workspace_scan(struct remote *r, const char *relative, bool is_recu
 int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
 		   struct pyro_workspace_diff *ret, struct pyro_error *err);
 
+/*
+ * What takes the values of the workspace's secrets out of texts; NULL in *ret where it has none.
+ * The caller calls redact_patterns_free().
+ */
+int workspace_patterns(struct pyro *p, const struct pyro_workspace *ws,
+		       struct redact_patterns **ret, struct pyro_error *err);
+/* The values, a NUL behind each, as an anonymous file in *ret_fd; -1 there where it has none. */
+int workspace_secret_values(struct pyro *p, const struct pyro_workspace *ws, int *ret_fd,
+			    struct pyro_error *err);
+/* A copy for results and records; NULL patterns redact nothing. The caller calls strv_free(). */
+char **workspace_redact_words(const struct redact_patterns *patterns, const char *const *words);
+/*
+ * Adds an operation's secret_env (NULL: none) to the arguments of a call of the supervisor, which
+ * puts the values in; PYRO_E_INVALID for names that are none.
+ */
+int workspace_add_secret_env(const char *const *map, json_t *args, struct pyro_error *err);
+
 /* The workspace's disk and what it lies over. Both are the caller's. */
 int workspace_disk_paths(struct pyro *p, const char *id, char **ret_disk, char **ret_root,
 			 struct pyro_error *err);
 
 /*
- * Fills in what was read of a file, of which `content` is the beginning; hands the very bytes to
- * the observer, too.
+ * Fills in what was read of a file, of which `content` is the beginning; hands the bytes to the
+ * observer, too. Values of the workspace's secrets are redacted in both.
  */
-void workspace_fill_read(struct pyro *p, const struct buf *content, int64_t size, int64_t max_bytes,
-			 struct pyro_file_read *ret);
+int workspace_fill_read(struct pyro *p, const struct pyro_workspace *ws, const struct buf *content,
+			int64_t size, int64_t max_bytes, struct pyro_file_read *ret,
+			struct pyro_error *err);
 
 /* A path of the host that is to be made, absolute, or NULL with err. Owned by the caller. */
 char *workspace_output_path(const char *path, struct pyro_error *err);

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "ops/ops.h"
 #include "ops/values.h"
@@ -51,6 +52,7 @@ struct sides {
 	const struct pyro_workspace *ws;
 	int old_names; /* NUL-terminated, in memory */
 	int new_names;
+	int values; /* of secrets; -1: there are none */
 };
 
 static int names_of(const struct tree_changes *changes, enum tree_side side, struct pyro_error *err)
@@ -119,15 +121,20 @@ static struct helper *start_old(const struct sides *s, int out, struct pyro_erro
 		       : start_old_disk(s, fds, ARRAY_SIZE(fds), err);
 }
 
-static struct helper *start_diff(struct pyro *p, int old_side, int new_side, struct pyro_error *err)
+static struct helper *start_diff(const struct sides *s, int old_side, int new_side,
+				 struct pyro_error *err)
 {
-	return helper_start(p,
+	return helper_start(s->p,
 			    &(struct helper_options){
 				    .part = "patch",
 				    .program = "pyro-patch",
-				    .args = (const char *const[]){"diff", NULL},
-				    .fds = (const struct proc_fd[]){{old_side, 3}, {new_side, 4}},
-				    .n_fds = 2,
+				    .args = (const char *const[]){"diff",
+								  s->values < 0 ? NULL : "--redact",
+								  NULL},
+				    .fds = (const struct proc_fd[]){{old_side, 3},
+								    {new_side, 4},
+								    {s->values, 5}},
+				    .n_fds = s->values < 0 ? 2 : 3,
 				    .report_as = STDOUT_FILENO,
 				    .report_max = REPORT_MAX,
 			    },
@@ -167,7 +174,7 @@ static int diff_contents(struct sides *s, struct remote *remote, json_t **ret,
 	new_in = pair[1];
 	old = start_old(s, old_out, err);
 	if (old)
-		diff = start_diff(s->p, old_in, new_in, err);
+		diff = start_diff(s, old_in, new_in, err);
 	fd_close(&old_out);
 	fd_close(&old_in);
 	fd_close(&new_in);
@@ -208,15 +215,46 @@ static int compare_entries(const void *a, const void *b)
 		      ((const struct pyro_diff_entry *)b)->path);
 }
 
+static void redact(const struct redact_patterns *patterns, char **text)
+{
+	char *shown = redact_text(patterns, *text);
+
+	free(*text);
+	*text = shown;
+}
+
+/* In contents values were redacted before there was a patch; here are the names of files. */
+static int redact_names(struct pyro *p, const struct pyro_workspace *ws,
+			struct pyro_workspace_diff *diff, struct pyro_error *err)
+{
+	struct redact_patterns *patterns;
+
+	if (workspace_patterns(p, ws, &patterns, err) < 0)
+		return -1;
+	if (patterns)
+		redact(patterns, &diff->patch);
+	for (size_t i = 0; patterns && i < diff->entries_count; i++) {
+		redact(patterns, &diff->entries[i].path);
+		redact(patterns, &diff->entries[i].old_path);
+	}
+	(void)redact_patterns_free(patterns);
+	return 0;
+}
+
 static int diff_changes(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
 			const struct tree_changes *changes, struct pyro_workspace_diff *ret,
 			struct pyro_error *err)
 {
 	AUTO_FD int old_names = names_of(changes, TREE_OLD, err);
 	AUTO_FD int new_names = old_names < 0 ? -1 : names_of(changes, TREE_NEW, err);
-	struct sides sides = {p, ws, old_names, new_names};
+	AUTO_FD int values = -1;
+	struct sides sides = {p, ws, old_names, new_names, -1};
 	json_t *object = NULL;
-	int result = new_names < 0 ? -1 : diff_contents(&sides, remote, &object, err);
+	int result = new_names < 0 ? -1 : workspace_secret_values(p, ws, &values, err);
+
+	sides.values = values;
+	if (result == 0)
+		result = diff_contents(&sides, remote, &object, err);
 
 	if (result == 0)
 		result = values_decode_record(&ops_records[REC_workspace_diff], object, ret, err);
@@ -224,6 +262,10 @@ static int diff_changes(struct pyro *p, const struct pyro_workspace *ws, struct 
 	if (result < 0)
 		return -1;
 	add_specials(changes, ret);
+	if (redact_names(p, ws, ret, err) < 0) {
+		pyro_workspace_diff_done(ret);
+		return -1;
+	}
 	qsort(ret->entries, ret->entries_count, sizeof(*ret->entries), compare_entries);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "api/workspace.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "ops/ops.h"
 #include "workspace/history.h"
 #include "workspace/output.h"
@@ -47,6 +48,8 @@ static int exec_in(struct pyro *p, const struct pyro_exec_workspace_args *a,
 {
 	struct pyro_workspace ws = {0};
 	struct pyro_run run = {0};
+	AUTO_STRV char **shown = NULL;
+	struct redact_patterns *patterns;
 	struct machine m = {0};
 	int64_t sequence = 0;
 	int result;
@@ -55,8 +58,20 @@ static int exec_in(struct pyro *p, const struct pyro_exec_workspace_args *a,
 		return -1;
 	m.execution_mode = mem_strdup(ws.execution_mode);
 	m.accel = mem_strdup(ws.accel);
-	result = machine_exec_recorded(&m, a->command, WORKSPACE_PATH, a->timeout_seconds, &run,
-				       &sequence, err);
+	result = workspace_patterns(p, &ws, &patterns, err);
+	if (result == 0) {
+		shown = workspace_redact_words(patterns, a->command);
+		(void)redact_patterns_free(patterns);
+		result = machine_exec_recorded(&m,
+					       &(struct machine_command){
+						       .command = a->command,
+						       .shown = (const char *const *)shown,
+						       .cwd = WORKSPACE_PATH,
+						       .timeout_seconds = a->timeout_seconds,
+						       .secret_env = a->secret_env,
+					       },
+					       &run, &sequence, err);
+	}
 	machine_done(&m);
 	if (result == 0) {
 		*ret = take_run(&run, ws.workspace_id, sequence);

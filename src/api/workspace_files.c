@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "ops/ops.h"
 #include "workspace/history.h"
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 #define FILE_MAX (1024 * 1024)
+#define CONTENT_MAX (16 * FILE_MAX) /* each byte may become a mark */
 #define REPORT_MAX (16 * 1024 * 1024)
 #define PATCH_MS 300000
 
@@ -199,23 +201,31 @@ static size_t without_cut_character(const struct buf *content, bool is_truncated
 	return content->len;
 }
 
-void workspace_fill_read(struct pyro *p, const struct buf *content, int64_t size, int64_t max_bytes,
-			 struct pyro_file_read *ret)
+int workspace_fill_read(struct pyro *p, const struct pyro_workspace *ws, const struct buf *content,
+			int64_t size, int64_t max_bytes, struct pyro_file_read *ret,
+			struct pyro_error *err)
 {
 	const struct pyro_observer *observer = &p->observer;
+	AUTO_BUF struct buf shown = BUF_INIT(CONTENT_MAX);
+	struct redact_patterns *patterns;
 
+	if (workspace_patterns(p, ws, &patterns, err) < 0)
+		return -1;
+	redact_bytes(patterns, content->data, content->len, &shown);
+	(void)redact_patterns_free(patterns);
 	ret->size_bytes = size;
 	ret->max_bytes = max_bytes;
 	ret->truncated = size > (int64_t)content->len;
-	ret->content = utf8_repair(content->data ? content->data : "",
-				   without_cut_character(content, ret->truncated),
+	ret->content = utf8_repair(buf_text(&shown), without_cut_character(&shown, ret->truncated),
 				   &ret->content_is_binary);
-	if (observer->on_output && content->len)
-		observer->on_output(observer->ctx, 1, content->data, content->len);
+	if (observer->on_output && shown.len)
+		observer->on_output(observer->ctx, 1, shown.data, shown.len);
+	return 0;
 }
 
-static int read_file(struct pyro *p, struct remote *remote, const char *relative, int64_t max_bytes,
-		     struct pyro_file_read *ret, struct pyro_error *err)
+static int read_file(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
+		     const char *relative, int64_t max_bytes, struct pyro_file_read *ret,
+		     struct pyro_error *err)
 {
 	AUTO_BUF struct buf content = BUF_INIT((size_t)max_bytes);
 	const struct remote_io io = {.in_fd = -1, .on_output = take_bytes, .ctx = &content};
@@ -231,8 +241,10 @@ static int read_file(struct pyro *p, struct remote *remote, const char *relative
 	json_decref(result);
 	if (r < 0)
 		return -1;
-	*ret = (struct pyro_file_read){.path = workspace_absolute(relative)};
-	workspace_fill_read(p, &content, size, max_bytes, ret);
+	*ret = (struct pyro_file_read){0};
+	if (workspace_fill_read(p, ws, &content, size, max_bytes, ret, err) < 0)
+		return -1;
+	ret->path = workspace_absolute(relative);
 	return 0;
 }
 
@@ -246,7 +258,7 @@ static int read_one(struct pyro *p, const struct pyro_read_workspace_file_args *
 
 	if (!relative || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
 		return -1;
-	result = read_file(p, remote, relative, a->max_bytes, ret, err);
+	result = read_file(p, &ws, remote, relative, a->max_bytes, ret, err);
 	(void)remote_free(remote);
 	if (result == 0)
 		ret->workspace_id = TAKE_PTR(ws.workspace_id);

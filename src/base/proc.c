@@ -406,6 +406,16 @@ int proc_check(const struct argv *a, const struct proc_options *opt, struct pyro
 		       *line ? ": " : "", line);
 }
 
+int proc_hide_memory(struct pyro_error *err)
+{
+	const struct rlimit none = {0, 0};
+
+	/* Where a program collects cores, it gets those of limit 0, too, but none of these. */
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_sys(err, errno, "forbid core files");
+	return 0;
+}
+
 uint64_t proc_start_time(pid_t pid)
 {
 	AUTO_BUF struct buf b = BUF_INIT(4096);

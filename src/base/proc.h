@@ -90,6 +90,12 @@ int proc_exit_code(int wait_status);
 /* SIGKILL and reap; pid <= 0 is fine. */
 void proc_kill(pid_t pid);
 
+/*
+ * From now on this process leaves no core file, and other processes of its user can neither debug
+ * it nor read its memory. Programs that it starts can be debugged again, and leave no core.
+ */
+int proc_hide_memory(struct pyro_error *err);
+
 /* Start time of a process in clock ticks after boot; 0 if there is none. Names it with its pid. */
 uint64_t proc_start_time(pid_t pid);
 

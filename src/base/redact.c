@@ -362,9 +362,13 @@ char *redact_text(const struct redact_patterns *p, const char *text)
 
 void redact_error(const struct redact_patterns *p, struct pyro_error *error)
 {
-	AUTO_FREE char *message = redact_text(p, error->message);
-	AUTO_FREE char *hint = redact_text(p, error->hint);
+	AUTO_FREE char *message = NULL;
+	AUTO_FREE char *hint = NULL;
 
+	if (!p)
+		return;
+	message = redact_text(p, error->message);
+	hint = redact_text(p, error->hint);
 	(void)err_set(error, error->code, "%s", message);
 	(void)err_hint(error, "%s", hint);
 }

@@ -2,7 +2,8 @@
  * pyro-patch: makes patches and applies them.
  *
  *	pyro-patch diff     3: old side, 4: new side, tar streams; the old one is read first
- *	                    and may be empty.
+ *	                    and may be empty. With --redact, 5: values, a NUL behind each, that
+ *	                    are taken out of both.
  *	                    1: the report: what differs, as pyro.h's workspace_diff has it
  *	pyro-patch names    0: a patch. 1: the names of all files that it may be about, each with a
  *	                    NUL behind it. 3: the report: {}
@@ -18,6 +19,8 @@
  */
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "helper/confine.h"
 #include "helper/report.h"
@@ -35,6 +38,8 @@
 
 #define MEMORY_BYTES ((rlim_t)1536 << 20)
 #define CPU_SECONDS 120
+#define VALUES_MAX ((size_t)512 * 1024) /* secrets of a workspace are fewer, and shorter */
+#define VALUES_COUNT 64
 
 /*
  * diff.
@@ -126,20 +131,43 @@ static json_t *diff_json(const struct diff *diff)
 	return result;
 }
 
-static json_t *run_diff(struct pyro_error *err)
+/* Values that end with a NUL each. NULL with err. */
+static struct redact_patterns *read_patterns(int fd, struct pyro_error *err)
 {
+	AUTO_BUF struct buf data = BUF_INIT(VALUES_MAX);
+	const char *values[VALUES_COUNT + 1] = {NULL};
+	size_t n = 0;
+
+	if (file_read_fd(fd, "the values", &data, err) < 0)
+		return NULL;
+	for (const char *at = buf_text(&data); at < data.data + data.len && n < VALUES_COUNT;
+	     at += strlen(at) + 1)
+		values[n++] = at;
+	return redact_patterns_new(values);
+}
+
+static json_t *run_diff(bool is_redacted, struct pyro_error *err)
+{
+	struct redact_patterns *patterns = is_redacted ? read_patterns(5, err) : NULL;
 	struct side old_side = {0}, new_side = {0};
 	struct diff diff = {0};
 	json_t *result = NULL;
 
+	if (is_redacted && !patterns)
+		return NULL;
 	if (side_read(&old_side, 3, true, "the old side", err) == 0 &&
 	    side_read(&new_side, 4, false, "the new side", err) == 0) {
 		diff_compare(&old_side, &new_side, &diff);
+		if (patterns) {
+			side_redact(&old_side, patterns);
+			side_redact(&new_side, patterns);
+		}
 		result = diff_json(&diff);
 	}
 	diff_done(&diff);
 	side_done(&old_side);
 	side_done(&new_side);
+	(void)redact_patterns_free(patterns);
 	return result;
 }
 
@@ -226,20 +254,21 @@ static json_t *run_patch(bool is_apply, struct pyro_error *err)
 
 int main(int argc, char **argv)
 {
-	const char *command = argc == 2 ? argv[1] : "";
+	bool is_redacted = argc == 3 && strcmp(argv[2], "--redact") == 0;
+	const char *command = argc == 2 || is_redacted ? argv[1] : "";
 	bool is_diff = strcmp(command, "diff") == 0, is_apply = strcmp(command, "apply") == 0;
 	struct pyro_error err = {0};
 	json_t *result = NULL;
 
-	if (!is_diff && !is_apply && strcmp(command, "names") != 0) {
-		(void)fputs("usage: pyro-patch diff|names|apply\n", stderr);
+	if ((is_redacted && !is_diff) || (!is_diff && !is_apply && strcmp(command, "names") != 0)) {
+		(void)fputs("usage: pyro-patch diff [--redact]|names|apply\n", stderr);
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (git_libgit2_init() < 0)
 		(void)err_set(&err, PYRO_E_SYSTEM, "start libgit2: %s", git_error_last()->message);
 	else if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, -1}, &err) == 0)
-		result = is_diff ? run_diff(&err) : run_patch(is_apply, &err);
+		result = is_diff ? run_diff(is_redacted, &err) : run_patch(is_apply, &err);
 	utf8_clean_line(err.message);
 	return report_end(is_diff ? STDOUT_FILENO : is_apply ? 5 : 3, result, &err);
 }

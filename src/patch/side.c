@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/redact.h"
 #include "patch/path.h"
 
 #include <archive.h>
@@ -248,6 +249,22 @@ int side_read(struct side *side, int fd, bool may_be_empty, const char *what,
 	r = read_all(side, in, stream, may_be_empty, what, err);
 	(void)archive_read_free(in);
 	return r;
+}
+
+void side_redact(struct side *side, const struct redact_patterns *patterns)
+{
+	for (size_t i = 0; i < side->n; i++) {
+		struct side_file *file = &side->files[i];
+		struct buf shown = BUF_INIT(SIDE_FILE_MAX);
+
+		if (!file->data)
+			continue;
+		redact_bytes(patterns, file->data, file->size, &shown);
+		free(file->data);
+		file->size = shown.len;
+		file->data = shown.is_full ? NULL : buf_take(&shown);
+		buf_done(&shown);
+	}
 }
 
 void side_done(struct side *side)

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 struct pyro_error;
+struct redact_patterns;
 
 #define SIDE_FILE_MAX ((size_t)16 * 1024 * 1024)
 #define SIDE_TOTAL_MAX ((size_t)192 * 1024 * 1024)
@@ -52,6 +53,11 @@ struct side {
 int side_read(struct side *side, int fd, bool may_be_empty, const char *what,
 	      struct pyro_error *err);
 void side_done(struct side *side);
+/*
+ * Takes the values out of all content that is kept, but leaves the digests as they are. A file that
+ * becomes too large by that is not kept any more.
+ */
+void side_redact(struct side *side, const struct redact_patterns *patterns);
 
 /* NULL if there is none. */
 const struct side_file *side_find(const struct side *side, const char *path);

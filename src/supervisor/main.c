@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/redact.h"
 #include "channel/call.h"
 #include "channel/mux.h"
 #include "supervisor/shells.h"
@@ -47,6 +48,7 @@ void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code cod
 	}
 	if (s->reason.code == PYRO_OK)
 		(void)err_set(&s->reason, code, "%s", message);
+	redact_error(s->patterns, &s->reason);
 	s->is_ending = s->has_work = true;
 	s->is_asked_to_start = true; /* nobody will ask any more */
 	loop_stop(s->loop);
@@ -147,11 +149,29 @@ static bool is_no_guest(const struct pyro_error *error)
 static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct vm_hooks *hooks,
 		       struct pyro_error *err)
 {
+	struct vm *vm;
+
 	spec->is_fresh = s->is_renewing || !file_exists(spec->disk_path);
 	if (!spec->is_fresh && disk_await_free(s->dir, err) < 0)
 		return -1;
-	s->vm = engine_qemu.start(s->loop, spec, hooks, err);
-	return s->vm ? 0 : -1;
+	vm = engine_qemu.start(s->loop, spec, hooks, err);
+	if (!vm)
+		return -1;
+	if (supervisor_place_secrets(s, vm, err) < 0) {
+		(void)vm_free(vm);
+		return -1;
+	}
+	s->vm = vm;
+	return 0;
+}
+
+/* A host's own files and processes are no place for secrets. */
+static int refuse_host(const struct supervisor *s, struct pyro_error *err)
+{
+	if (!s->secrets.n)
+		return 0;
+	(void)err_set(err, PYRO_E_REFUSED, "a workspace with secrets does not run on the host");
+	return err_hint(err, "pyro doctor says why no guest can run");
 }
 
 static int start_vm(struct supervisor *s, struct pyro_error *err)
@@ -167,12 +187,14 @@ static int start_vm(struct supervisor *s, struct pyro_error *err)
 	look_at_clock(&s->ttl);
 	if (!is_host && start_guest(s, &spec, &hooks, &why) == 0)
 		return 0;
-	if (!is_host && !(may_be_host && is_no_guest(&why))) {
+	if (!is_host && !(may_be_host && is_no_guest(&why) && !s->secrets.n)) {
 		*err = why;
 		return -1;
 	}
 	if (!is_host)
 		tell_phase(s, "fallback", why.message);
+	if (refuse_host(s, err) < 0)
+		return -1;
 	s->vm = engine_host.start(s->loop, &spec, &hooks, err);
 	return s->vm ? 0 : -1;
 }
@@ -269,6 +291,8 @@ static void finish(struct supervisor *s)
 		result = -1;
 	if (settle_records(s, &error) < 0)
 		result = -1;
+	if (result < 0)
+		redact_error(s->patterns, &error);
 	answer_end(s, result < 0 ? &error : NULL);
 	/* Before anybody hears that this is the end: the next start must find the lock free. */
 	(void)close(SUPERVISOR_LOCK_FD);
@@ -391,6 +415,7 @@ static void work(struct supervisor *s)
 			answer_task(s, NULL);
 			continue;
 		}
+		redact_error(s->patterns, &error);
 		answer_task(s, s->is_ending ? &s->reason : &error);
 		if (!s->vm) /* a reset that failed half-way */
 			supervisor_end(s, ENDING_FAILED, error.code, error.message);
@@ -405,10 +430,11 @@ static void serve(struct supervisor *s)
 		       NULL) < 0 ||
 	    s->is_ending) {
 		supervisor_end(s, ENDING_STOP, PYRO_E_TIMEOUT, "nobody asked to start");
-	} else if (clients_listen(s, &error) < 0 || start_vm(s, &error) < 0 ||
-		   record_start(s, &error) < 0) {
+	} else if (supervisor_load_secrets(s, &error) < 0 || clients_listen(s, &error) < 0 ||
+		   start_vm(s, &error) < 0 || record_start(s, &error) < 0) {
 		if (!s->is_ending)
 			s->reason = error;
+		redact_error(s->patterns, &s->reason);
 		answer_start(s, &s->reason);
 		supervisor_end(s, ENDING_FAILED, error.code, error.message);
 	} else {
@@ -465,6 +491,7 @@ int main(int argc, char **argv)
 		return 125;
 	clients_add(&s, SUPERVISOR_CLIENT_FD);
 	serve(&s);
+	supervisor_drop_secrets(&s);
 	json_decref(s.spec);
 	fd_close(&s.signals.fd);
 	(void)loop_free(s.loop);

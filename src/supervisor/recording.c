@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "channel/outcome.h"
 #include "supervisor/supervisor.h"
 #include "workspace/history.h"
@@ -26,12 +27,36 @@ static void recording_free(struct recording *r)
 	free(r);
 }
 
+static json_t *redact_word(const struct redact_patterns *p, const json_t *word)
+{
+	AUTO_FREE char *text = redact_text(p, json_string_value(word));
+
+	return json_string(text ? text : "");
+}
+
+/* What was called, as the history keeps it: a text or a list of them. NULL if it is neither. */
+static char *command_text(const struct supervisor *s, const json_t *command)
+{
+	json_t *shown = json_is_string(command) ? redact_word(s->patterns, command) : json_array();
+	char *text;
+
+	if (!json_is_string(command) && !json_array_size(command)) {
+		json_decref(shown);
+		return NULL;
+	}
+	for (size_t i = 0; i < json_array_size(command); i++)
+		(void)json_array_append_new(shown,
+					    redact_word(s->patterns, json_array_get(command, i)));
+	text = json_dumps(shown, JSON_COMPACT | JSON_ENCODE_ANY);
+	json_decref(shown);
+	return text;
+}
+
 struct recording *recording_begin(struct supervisor *s, const json_t *record,
 				  struct pyro_error *err)
 {
 	struct records *records = supervisor_records(s, err);
-	AUTO_FREE char *command =
-		json_dumps(json_object_get(record, "command"), JSON_COMPACT | JSON_ENCODE_ANY);
+	AUTO_FREE char *command = command_text(s, json_object_get(record, "command"));
 	const char *cwd = json_string_value(json_object_get(record, "cwd"));
 	struct recording *r;
 	int64_t dropped;

@@ -11,11 +11,15 @@
  * An exec of a workspace is recorded (recording.h): what it prints goes to disk on its way, and it
  * is not its client's any more: it ends by itself, when its client cancels it, when somebody calls
  * kill, or with the machine, but not because a connection broke.
+ *
+ * What a command prints is redacted before anybody sees or keeps it; errors are, too. What other
+ * calls stream are files, whose bytes stay as they are on this way.
  */
 #include "supervisor/supervisor.h"
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "channel/call.h"
 #include "channel/mux.h"
 #include "supervisor/recording.h"
@@ -35,6 +39,13 @@ struct side {
 	size_t owed; /* bytes that came from this side and are not consumed yet */
 };
 
+/* A stream of what a command prints. */
+struct printed {
+	struct relay *relay;
+	enum mux_kind kind;
+	struct redactor redactor;
+};
+
 struct relay {
 	struct supervisor *s;
 	struct relay *next;
@@ -42,6 +53,8 @@ struct relay {
 	char *name;
 	struct side client;
 	struct side agent;
+	struct printed out;
+	struct printed err;
 	struct loop_timer timeout;
 	int64_t started_at;
 	size_t late; /* bytes that came after it should have ended */
@@ -66,33 +79,60 @@ static void relay_free(struct relay *relay)
 	*at = relay->next;
 	loop_clear_timer(relay->s->loop, &relay->timeout);
 	(void)recording_end(relay->recording, NULL, NULL);
+	redactor_done(&relay->out.redactor);
+	redactor_done(&relay->err.redactor);
 	free(relay->name);
 	free(relay);
+}
+
+/* Received bytes count as dealt with once the receiver of what became of them keeps up. */
+static void account(struct side *from, const struct mux_call *to, size_t len)
+{
+	if (to && mux_queued(to) > MUX_QUEUE_GOAL)
+		from->owed += len;
+	else
+		mux_consume(from->call, len);
 }
 
 static void side_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
 	struct side *from = mux_call_ctx(call), *to = other_side(from);
 
-	if (!to->call) {
-		mux_consume(call, len);
-		return;
-	}
-	mux_send(to->call, kind, data, len);
+	if (to->call)
+		mux_send(to->call, kind, data, len);
 	if (kind == MUX_IN && len == 0)
 		from->relay->has_input = false;
-	if (mux_queued(to->call) > MUX_QUEUE_GOAL)
-		from->owed += len;
-	else
-		mux_consume(call, len);
+	account(from, to->call, len);
+}
+
+/* What was printed and is fit to be seen: to the record, and to the client. */
+static void pass_printed(void *ctx, const char *data, size_t len)
+{
+	struct printed *printed = ctx;
+	struct relay *relay = printed->relay;
+
+	recording_output(relay->recording, printed->kind, data, len);
+	if (relay->client.call)
+		mux_send(relay->client.call, printed->kind, data, len);
+}
+
+/* Nothing more is printed: what looked like the beginning of a secret was none. */
+static void flush_printed(struct relay *relay)
+{
+	redactor_flush(&relay->out.redactor);
+	redactor_flush(&relay->err.redactor);
 }
 
 /* The client is told; the agent is not asked any more. */
 static void answer_error(struct relay *relay, const struct pyro_error *error)
 {
+	struct pyro_error shown = *error;
+
 	relay->is_answered = true;
+	flush_printed(relay);
+	redact_error(supervisor_patterns(relay->s), &shown);
 	if (relay->client.call)
-		mux_fail(relay->client.call, error);
+		mux_fail(relay->client.call, &shown);
 	if (relay->agent.call)
 		mux_cancel(relay->agent.call);
 }
@@ -123,6 +163,7 @@ static void agent_result(struct relay *relay, const char *data, size_t len)
 		len <= RESULT_MAX ? json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	struct pyro_error error;
 
+	flush_printed(relay);
 	if (!json_is_object(result) || json_object_get(result, "event")) {
 		(void)err_set(&error, PYRO_E_PROTOCOL, "the guest's answer is not one");
 		answer_error(relay, &error);
@@ -149,6 +190,7 @@ static void send_timeout(struct relay *relay)
 				   (json_int_t)(clock_ms() - relay->started_at));
 
 	relay->is_answered = true;
+	flush_printed(relay);
 	if (relay->recording)
 		(void)record_result(relay, result, NULL);
 	if (relay->client.call) {
@@ -160,11 +202,18 @@ static void send_timeout(struct relay *relay)
 		mux_cancel(agent);
 }
 
-static void agent_output(struct relay *relay, struct mux_call *call, enum mux_kind kind,
-			 const char *data, size_t len)
+static void agent_output(struct relay *relay, enum mux_kind kind, const char *data, size_t len)
 {
-	recording_output(relay->recording, kind, data, len);
-	side_record(call, kind, data, len);
+	struct printed *printed = kind == MUX_OUT ? &relay->out : &relay->err;
+
+	if (len) {
+		redactor_add(&printed->redactor, data, len);
+	} else {
+		redactor_flush(&printed->redactor);
+		if (relay->client.call)
+			mux_send(relay->client.call, kind, NULL, 0);
+	}
+	account(&relay->agent, relay->client.call, len);
 	relay->late += relay->is_late ? len : 0;
 	if (relay->late > LATE_MAX && !relay->is_answered)
 		send_timeout(relay);
@@ -176,7 +225,7 @@ static void agent_record(struct mux_call *call, enum mux_kind kind, const char *
 	struct relay *relay = side->relay;
 
 	if (kind != MUX_JSON) {
-		agent_output(relay, call, kind, data, len);
+		agent_output(relay, kind, data, len);
 	} else if (!relay->has_result) {
 		relay->has_result = true;
 		agent_result(relay, data, len);
@@ -240,6 +289,8 @@ static void side_close(struct mux_call *call, const struct pyro_error *error)
 	struct relay *relay = side->relay;
 
 	side->call = NULL;
+	if (side == &relay->agent)
+		flush_printed(relay);
 	/* A recorded command has its timeout also when nobody waits for it any more. */
 	if (side == &relay->agent || !relay->recording)
 		loop_clear_timer(relay->s->loop, &relay->timeout);
@@ -318,23 +369,25 @@ bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name)
 }
 
 /*
- * What the agent is told: what the client said, without "record", which is for us. NULL with err.
+ * What the agent is told: what the client said, without "record", which is for us, and with the
+ * values of secrets where it named them. NULL with err.
  */
-static char *begin_recording(struct relay *relay, const char *data, size_t len,
-			     struct pyro_error *err)
+static char *agent_args(struct relay *relay, const char *data, size_t len, struct pyro_error *err)
 {
 	json_t *args = json_loadb(data, len, 0, NULL);
 	const json_t *record = json_object_get(args, "record");
 	char *text = NULL;
 
 	relay->has_input = json_is_true(json_object_get(args, "stdin"));
-	if (record)
-		relay->recording = recording_begin(relay->s, record, err);
-	if (!record) {
-		text = mem_strndup(data, len);
-	} else if (relay->recording) {
-		(void)json_object_del(args, "record");
-		text = json_dumps(args, JSON_COMPACT);
+	if (!json_is_object(args)) {
+		text = mem_strndup(data, len); /* the agent says what is wrong with it */
+	} else if (supervisor_resolve_secret_env(relay->s, args, err) == 0) {
+		if (record)
+			relay->recording = recording_begin(relay->s, record, err);
+		if (!record || relay->recording) {
+			(void)json_object_del(args, "record");
+			text = json_dumps(args, JSON_COMPACT);
+		}
 	}
 	json_decref(args);
 	return text;
@@ -355,7 +408,7 @@ static void client_record(struct mux_call *call, enum mux_kind kind, const char 
 	relay->has_args = true;
 	if (relay_refuse(relay->s, call, relay->name))
 		return;
-	args = begin_recording(relay, data, len, &error);
+	args = agent_args(relay, data, len, &error);
 	if (!args) {
 		mux_fail(call, &error);
 		return;
@@ -378,6 +431,8 @@ static const struct mux_call_ops client_ops = {
 
 void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 {
+	const struct redact_patterns *patterns =
+		strcmp(name, "exec") == 0 ? supervisor_patterns(s) : NULL;
 	struct relay *relay;
 
 	if (relay_refuse(s, call, name))
@@ -388,6 +443,10 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 	relay->started_at = clock_ms();
 	relay->client = (struct side){.call = call, .relay = relay};
 	relay->agent = (struct side){.relay = relay};
+	relay->out = (struct printed){.relay = relay, .kind = MUX_OUT};
+	relay->err = (struct printed){.relay = relay, .kind = MUX_ERR};
+	redactor_init(&relay->out.redactor, patterns, pass_printed, &relay->out);
+	redactor_init(&relay->err.redactor, patterns, pass_printed, &relay->err);
 	relay->next = s->relays;
 	s->relays = relay;
 	mux_accept(call, &client_ops, &relay->client);

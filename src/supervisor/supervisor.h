@@ -42,11 +42,13 @@
 #include "base/loop.h"
 #include "pyro/error.h"
 #include "vm/engine.h"
+#include "workspace/secrets.h"
 
 #include <jansson.h>
 
 struct mux;
 struct mux_call;
+struct redact_patterns;
 
 #define SUPERVISOR_CLIENT_FD 3
 #define SUPERVISOR_LOCK_FD 4
@@ -95,6 +97,8 @@ struct supervisor {
 	struct relay *relays;
 	struct shell *shells;
 	struct records *records; /* open as long as needed */
+	struct secrets secrets;
+	struct redact_patterns *patterns; /* NULL: there are no secrets */
 	bool is_asked_to_start;
 	bool is_resetting; /* the machine is being replaced */
 	bool is_renewing;  /* and its disk too, by a new one */
@@ -125,6 +129,25 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name);
 bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name);
 /* Kills the recorded exec of that number; false if none runs. */
 bool relay_kill(struct supervisor *s, int64_t sequence);
+
+/*
+ * secrets.c: what is read from the workspace's directory when it starts. This process leaves no
+ * core from then on, and nobody debugs it.
+ */
+int supervisor_load_secrets(struct supervisor *s, struct pyro_error *err);
+void supervisor_drop_secrets(struct supervisor *s);
+/* Gives them to the agent, before anything else uses the machine. */
+int supervisor_place_secrets(struct supervisor *s, struct vm *vm, struct pyro_error *err);
+/*
+ * For every stream, message and record that comes from the guest or repeats a caller's words
+ * (base/redact.h). NULL where there are no secrets, which redacts nothing.
+ */
+const struct redact_patterns *supervisor_patterns(const struct supervisor *s);
+/*
+ * In the arguments of an exec: "secret_env", {SECRET: VARIABLE}, becomes values in "env".
+ * PYRO_E_NOT_FOUND for a secret that the workspace does not have.
+ */
+int supervisor_resolve_secret_env(const struct supervisor *s, json_t *args, struct pyro_error *err);
 
 /* main.c: the records, opened when first needed; NULL with err. They stay the supervisor's. */
 struct records *supervisor_records(struct supervisor *s, struct pyro_error *err);
