@@ -1,5 +1,6 @@
 #include "api/daily.h"
 
+#include "api/egress.h"
 #include "api/handle.h"
 #include "api/install.h"
 #include "api/machine.h"
@@ -151,7 +152,7 @@ static int leave_mark(struct pyro *p, const struct pyro_vm *vm, struct pyro_erro
 }
 
 /* Starts a VM, writes in it, stops it, finds what was written after a start, and deletes it. */
-static int prove_with(struct pyro *p, const char *vm_id, struct pyro_error *err)
+static int prove_with(struct pyro *p, const char *vm_id, bool network, struct pyro_error *err)
 {
 	static const char *const command[] = {"test \"$(cat /root/proof)\" = pyro", NULL};
 	const struct pyro_start_vm_args start = {.vm_id = vm_id};
@@ -162,6 +163,8 @@ static int prove_with(struct pyro *p, const char *vm_id, struct pyro_error *err)
 	if (pyro_start_vm(p, &start, &vm, err) < 0)
 		return -1;
 	result = leave_mark(p, &vm, err);
+	if (result == 0 && network)
+		result = egress_probe(p, &vm, err);
 	pyro_vm_done(&vm);
 	if (result < 0 ||
 	    pyro_stop_vm(p, &(struct pyro_stop_vm_args){.vm_id = vm_id}, &vm, err) < 0)
@@ -180,17 +183,18 @@ static int prove_with(struct pyro *p, const char *vm_id, struct pyro_error *err)
 	return result;
 }
 
-static int prove(struct pyro *p, const char *environment, struct pyro_error *err)
+static int prove(struct pyro *p, const char *environment, bool network, struct pyro_error *err)
 {
 	struct pyro_vm vm = {0};
 	struct pyro_vm_deleted gone = {0};
 	struct pyro_error ignored;
 	int result;
 
-	if (pyro_create_vm(p, &(struct pyro_create_vm_args){.environment = environment}, &vm, err) <
-	    0)
+	const struct pyro_create_vm_args create = {.environment = environment, .network = network};
+
+	if (pyro_create_vm(p, &create, &vm, err) < 0)
 		return -1;
-	result = prove_with(p, vm.vm_id, err);
+	result = prove_with(p, vm.vm_id, network, err);
 	if (result < 0 && pyro_delete_vm(p, &(struct pyro_delete_vm_args){.vm_id = vm.vm_id}, &gone,
 					 &ignored) == 0)
 		pyro_vm_deleted_done(&gone);
@@ -199,12 +203,13 @@ static int prove(struct pyro *p, const char *environment, struct pyro_error *err
 }
 
 static int write_proof(const char *path, const struct image *image, const struct vm_host *host,
-		       double now, struct pyro_error *err)
+		       bool network, double now, struct pyro_error *err)
 {
 	AUTO_FREE char *dir = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
 	AUTO_FREE char *text = NULL;
-	json_t *proof = json_pack("{s:i, s:o, s:b, s:f}", "format", FORMAT, "circumstances",
-				  circumstances(image, host), "network", 0, "prepared_at", now);
+	json_t *proof =
+		json_pack("{s:i, s:o, s:b, s:f}", "format", FORMAT, "circumstances",
+			  circumstances(image, host), "network", network, "prepared_at", now);
 
 	text = json_dumps(proof, JSON_INDENT(2));
 	json_decref(proof);
@@ -221,26 +226,29 @@ static int prepare(struct pyro *p, const struct pyro_prepare_args *a, const char
 	struct pyro_daily_loop loop = {0};
 	double prepared_at = clock_wall();
 	struct vm_host host;
-	bool is_warm;
+	bool is_warm, network;
 
 	if (daily_examine(p, a->environment, &loop, err) < 0)
 		return -1;
-	is_warm = !a->force && strcmp(loop.status, "WARM") == 0;
+	is_warm = !a->force && strcmp(loop.status, "WARM") == 0 &&
+		  (loop.network_prepared || !a->network);
+	network = is_warm ? loop.network_prepared : a->network;
 	if (is_warm)
 		prepared_at = loop.prepared_at;
 	pyro_daily_loop_done(&loop);
 	if (!is_warm) {
 		handle_phase(p, "prepare", "phase=prove environment=%s", a->environment);
-		if (prove(p, a->environment, err) < 0)
+		if (prove(p, a->environment, network, err) < 0)
 			return -1;
 	}
 	if (open_installed(a->environment, cache_dir, &image, &host, err) < 0 ||
-	    (!is_warm && write_proof(path, &image, &host, prepared_at, err) < 0))
+	    (!is_warm && write_proof(path, &image, &host, network, prepared_at, err) < 0))
 		return -1;
 	*ret = (struct pyro_prepared){
 		.environment = mem_strdup(a->environment),
 		.executed = !is_warm,
 		.prepared_at = prepared_at,
+		.network_prepared = network,
 		.accel = mem_strdup(vm_accel_name(host.accel)),
 		.manifest_path = TAKE_PTR(path),
 	};
@@ -256,7 +264,7 @@ int pyro_prepare(struct pyro *p, const struct pyro_prepare_args *given, struct p
 
 	if (ops_apply_defaults(OP_prepare, given, &a, err) < 0)
 		return -1;
-	if (handle_refuse_network(a.network, err) < 0)
+	if (egress_check(a.network, err) < 0)
 		return -1;
 	cache_dir = install_cache_dir(err);
 	if (!cache_dir || handle_open(p, err) < 0)

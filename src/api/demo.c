@@ -1,13 +1,15 @@
 /*
  * demo: the life of one VM, shown.
  */
+#include "api/egress.h"
 #include "api/handle.h"
 #include "base/err.h"
 #include "ops/ops.h"
 
 #define ENVIRONMENT "debian:12"
 
-static int use_and_delete(struct pyro *p, struct pyro_demo *demo, struct pyro_error *err)
+static int use_and_delete(struct pyro *p, bool network, struct pyro_demo *demo,
+			  struct pyro_error *err)
 {
 	static const char *const command[] = {"git", "--version", NULL};
 	const char *vm_id = demo->created.vm_id;
@@ -15,6 +17,12 @@ static int use_and_delete(struct pyro *p, struct pyro_demo *demo, struct pyro_er
 	if (pyro_start_vm(p, &(struct pyro_start_vm_args){.vm_id = vm_id}, &demo->started, err) < 0)
 		return -1;
 	demo->has_started = true;
+	if (network) {
+		handle_phase(p, "demo", "phase=probe vm_id=%s", vm_id);
+		if (egress_probe(p, &demo->started, err) < 0)
+			return -1;
+		demo->network_ok = true;
+	}
 	if (handle_exec_quietly(p, &(struct pyro_exec_vm_args){.vm_id = vm_id, .command = command},
 				&demo->executed, err) < 0)
 		return -1;
@@ -34,15 +42,16 @@ static int demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_
 	struct pyro_demo demo = {0};
 	struct pyro_demo_args a;
 
-	if (ops_apply_defaults(OP_demo, given, &a, err) < 0 ||
-	    handle_refuse_network(a.network, err) < 0)
+	if (ops_apply_defaults(OP_demo, given, &a, err) < 0 || egress_check(a.network, err) < 0)
 		return -1;
 	handle_phase(p, "demo", "phase=create environment=" ENVIRONMENT);
-	if (pyro_create_vm(p, &(struct pyro_create_vm_args){.environment = ENVIRONMENT},
+	if (pyro_create_vm(p,
+			   &(struct pyro_create_vm_args){.environment = ENVIRONMENT,
+							 .network = a.network},
 			   &demo.created, err) < 0)
 		return -1;
 	demo.has_created = true;
-	if (use_and_delete(p, &demo, err) < 0) {
+	if (use_and_delete(p, a.network, &demo, err) < 0) {
 		struct pyro_vm_deleted gone = {0};
 		struct pyro_error ignored;
 

@@ -2,6 +2,7 @@
  * doctor: what works on this machine, and for what does not, the one thing that mends it.
  */
 #include "api/daily.h"
+#include "api/egress.h"
 #include "api/handle.h"
 #include "api/install.h"
 #include "base/err.h"
@@ -82,6 +83,18 @@ static bool examine_runtime(struct pyro_doctor *d)
 	return is_ok;
 }
 
+static void examine_network(struct pyro_doctor *d)
+{
+	struct pyro_error err;
+
+	d->networking.available = egress_check(true, &err) == 0;
+	if (!d->networking.available) {
+		d->networking.reason = mem_strdup(err.message);
+		add_error(d, "network", &err);
+	}
+	d->has_networking = true;
+}
+
 static void examine_catalog(struct pyro_doctor *d, const char *cache_dir)
 {
 	struct pyro_environment_list list = {0};
@@ -149,10 +162,10 @@ int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *given, struct pyr
 	examine_kvm(&d, cache_dir);
 	examine_catalog(&d, cache_dir);
 	d.jail = mem_strdup(jail_level());
-	d.capabilities = (struct pyro_capabilities){d.runtime_ok, d.runtime_ok, false};
+	examine_network(&d);
+	d.capabilities = (struct pyro_capabilities){d.runtime_ok, d.runtime_ok,
+						    d.runtime_ok && d.networking.available};
 	d.has_capabilities = true;
-	d.networking.reason = mem_strdup("guests of this version have no network");
-	d.has_networking = true;
 	if (examine_daily(p, a.environment, &d, err) < 0) {
 		pyro_doctor_done(&d);
 		return -1;

@@ -152,14 +152,6 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	p->observer.on_phase(p->observer.ctx, op, detail);
 }
 
-int handle_refuse_network(bool network, struct pyro_error *err)
-{
-	if (!network)
-		return 0;
-	(void)err_set(err, PYRO_E_REFUSED, "guests of this version have no network");
-	return err_hint(err, "leave the network out");
-}
-
 int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,
 			struct pyro_error *err)
 {

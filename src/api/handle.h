@@ -46,9 +46,6 @@ int handle_end(struct pyro *p, int result);
 /* Tells the observer; fmt makes the detail, "phase=start vm_id=…". */
 void handle_phase(struct pyro *p, const char *op, const char *fmt, ...) PRINTF(3, 4);
 
-/* Refuses what this version does not have; false is fine. */
-int handle_refuse_network(bool network, struct pyro_error *err);
-
 /* pyro_exec_vm() whose output reaches nobody but *ret, for operations that use a VM themselves. */
 int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,
 			struct pyro_error *err);

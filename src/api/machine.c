@@ -11,6 +11,7 @@
 #include "channel/outcome.h"
 #include "image/image.h"
 #include "vm/engine.h"
+#include "vm/network.h"
 #include "workspace/state.h"
 
 #include <limits.h>
@@ -61,6 +62,15 @@ static int open_image(struct pyro *p, const struct pyro_vm *vm, enum machine_kin
 	return file_write_atomic(path, ret->dir, strlen(ret->dir), 0600, err);
 }
 
+static int add_network(json_t *spec, struct pyro_error *err)
+{
+	AUTO_FREE char *program = handle_program("net", "pyro-net", err);
+
+	if (!program || network_check(err) < 0)
+		return -1;
+	return json_object_set_new(spec, "net_path", json_string(program));
+}
+
 /* What a guest needs; json_pack copies the strings. */
 static int add_guest(struct pyro *p, const struct pyro_vm *vm, enum machine_kind kind,
 		     const char *cache_dir, const char *agent, json_t *spec, struct pyro_error *err)
@@ -70,6 +80,8 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, enum machine_kind
 	AUTO_IMAGE struct image image = IMAGE_INIT;
 	struct vm_host host;
 
+	if (vm->network_enabled && add_network(spec, err) < 0)
+		return -1;
 	/* Where a fallback is allowed, the jail is tried: it may be forbidden here. */
 	if (!shim || (vm->allow_host_compat ? engine_qemu_try(err) : engine_qemu_check(err)) < 0 ||
 	    vm_host_examine(cache_dir, &host, err) < 0 ||
@@ -98,6 +110,8 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 {
 	AUTO_FREE char *cache_dir = install_cache_dir(err);
 	AUTO_FREE char *agent = cache_dir ? handle_program("guest", "pyro-agent", err) : NULL;
+	/* A host's processes have a network that no policy holds for. */
+	bool may_be_host = vm->allow_host_compat && !vm->network_enabled;
 	struct pyro_error why;
 	json_t *spec;
 
@@ -106,12 +120,14 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 	spec = json_pack("{s:I, s:I, s:f, s:s, s:s, s:b}", "vcpu_count", (json_int_t)vm->vcpu_count,
 			 "mem_mib", (json_int_t)vm->mem_mib, "expires_at", vm->expires_at,
 			 "cache_dir", cache_dir, "agent_path", agent, "allow_host_compat",
-			 vm->allow_host_compat);
+			 may_be_host);
 	if (add_guest(p, vm, kind, cache_dir, agent, spec, &why) == 0)
 		return spec;
 	if (has_secrets(p, vm)) {
 		(void)err_wrap(&why, "a workspace with secrets needs a guest");
-	} else if (vm->allow_host_compat &&
+	} else if (vm->network_enabled && vm->allow_host_compat) {
+		(void)err_wrap(&why, "a VM with a network policy needs a guest");
+	} else if (may_be_host &&
 		   (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
 		handle_phase(p, op, "phase=fallback %s", why.message);
 		(void)json_object_set_new(spec, "host_compat", json_true());

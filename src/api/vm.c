@@ -1,6 +1,7 @@
 /*
  * The life cycle of single VMs: create, start, exec, stop, delete, and what can be asked of them.
  */
+#include "api/egress.h"
 #include "api/handle.h"
 #include "api/life.h"
 #include "api/machine.h"
@@ -10,10 +11,12 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "image/catalog.h"
+#include "net/link.h"
 #include "ops/ops.h"
 #include "workspace/records.h"
 #include "workspace/state.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,11 +62,12 @@ int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, stru
 	struct pyro_vm vm;
 
 	if (ops_apply_defaults(OP_create_vm, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || handle_refuse_network(a.network, err) < 0 ||
+	    !catalog_find(a.environment, err) || egress_check(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	vm = life_new("vm", a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
 	vm.allow_host_compat = a.allow_host_compat;
+	vm.network_enabled = a.network;
 	vm.state = mem_strdup("stopped");
 	if (make_vm(p, &vm, false, NULL, err) < 0) {
 		pyro_vm_done(&vm);
@@ -183,11 +187,43 @@ int pyro_list_vms(struct pyro *p, const struct pyro_list_vms_args *given, struct
 	return 0;
 }
 
+/* Whether packets pass, which only the supervisor knows. */
+static int ask_network(struct pyro *p, const char *vm_id, bool *ret, struct pyro_error *err)
+{
+	struct remote *remote = remote_connect(p, vm_id, err);
+	json_t *result = NULL;
+
+	if (!remote)
+		return -1;
+	if (remote_call(remote, "network-info", "network", json_object(), deadline_in(END_MS),
+			&result, err) == 0)
+		*ret = json_is_true(json_object_get(result, "up"));
+	(void)remote_free(remote);
+	if (!result)
+		return -1;
+	json_decref(result);
+	return 0;
+}
+
+static void fill_network(struct pyro_vm_network *network, bool is_started, bool is_up)
+{
+	if (!is_started) {
+		network->reason = mem_strdup("the VM is not running");
+	} else if (!is_up) {
+		network->reason = mem_strdup("pyro-net ended; stop and start the VM");
+	} else {
+		network->guest_ip = mem_strdup(LINK_GUEST4);
+		network->gateway_ip = mem_strdup(LINK_GATEWAY4);
+	}
+}
+
 int pyro_network_info_vm(struct pyro *p, const struct pyro_network_info_vm_args *given,
 			 struct pyro_vm_network *ret, struct pyro_error *err)
 {
 	struct pyro_network_info_vm_args a;
+	bool is_started, is_up = false;
 	struct pyro_vm vm = {0};
+	int result = 0;
 
 	if (ops_apply_defaults(OP_network_info_vm, given, &a, err) < 0 || handle_open(p, err) < 0 ||
 	    get_vm(p, a.vm_id, &vm, err) < 0)
@@ -197,8 +233,15 @@ int pyro_network_info_vm(struct pyro *p, const struct pyro_network_info_vm_args 
 		.network_enabled = vm.network_enabled,
 		.policy = mem_strdup(vm.network_enabled ? "egress" : "off"),
 	};
+	is_started = strcmp(vm.state, "started") == 0;
+	if (vm.network_enabled && is_started)
+		result = ask_network(p, vm.vm_id, &is_up, err);
+	if (vm.network_enabled && result == 0)
+		fill_network(ret, is_started, is_up);
+	if (result < 0)
+		pyro_vm_network_done(ret);
 	pyro_vm_done(&vm);
-	return 0;
+	return result;
 }
 
 int pyro_reap_expired(struct pyro *p, const struct pyro_reap_expired_args *given,
@@ -306,11 +349,12 @@ static int run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, st
 	int result;
 
 	if (ops_apply_defaults(OP_run_in_vm, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || handle_refuse_network(a.network, err) < 0 ||
+	    !catalog_find(a.environment, err) || egress_check(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	vm = life_new("vm", a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
 	vm.allow_host_compat = a.allow_host_compat;
+	vm.network_enabled = a.network;
 	vm.state = mem_strdup("started");
 	result = run_once(p, &a, &vm, ret, err);
 	if (result < 0)

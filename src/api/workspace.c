@@ -3,6 +3,7 @@
  */
 #include "api/workspace.h"
 
+#include "api/egress.h"
 #include "api/handle.h"
 #include "api/life.h"
 #include "api/machine.h"
@@ -190,13 +191,15 @@ struct creation {
 	int alive;
 };
 
-static int refuse_network(const char *policy, struct pyro_error *err)
+static int check_policy(const char *policy, struct pyro_error *err)
 {
-	if (strcmp(policy, "off") == 0)
-		return 0;
-	(void)err_set(err, PYRO_E_REFUSED,
-		      "network_policy '%s': guests of this version have no network", policy);
-	return err_hint(err, "leave the network policy out");
+	if (strcmp(policy, "off") != 0 && strcmp(policy, "egress") != 0 &&
+	    strcmp(policy, "egress+published-ports") != 0)
+		return err_set(err, PYRO_E_INVALID,
+			       "network_policy '%s' is not one of off, egress, "
+			       "egress+published-ports",
+			       policy);
+	return egress_check(strcmp(policy, "off") != 0, err);
 }
 
 /* What looks like a path was meant as the seed. */
@@ -212,7 +215,7 @@ static int check_environment(const char *name, struct pyro_error *err)
 static int check_arguments(const struct pyro_create_workspace_args *a, struct pyro_error *err)
 {
 	if (check_environment(a->environment, err) < 0 ||
-	    refuse_network(a->network_policy, err) < 0 ||
+	    check_policy(a->network_policy, err) < 0 ||
 	    (a->name && workspaces_check_name(a->name, err) < 0))
 		return -1;
 	return workspaces_check_labels(a->labels, err);
@@ -315,6 +318,7 @@ static int start(struct creation *c, struct pyro_error *err)
 		.vcpu_count = ws->vcpu_count,
 		.mem_mib = ws->mem_mib,
 		.expires_at = ws->expires_at,
+		.network_enabled = strcmp(ws->network_policy, "off") != 0,
 		.allow_host_compat = ws->allow_host_compat,
 	};
 

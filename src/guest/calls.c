@@ -9,6 +9,7 @@
 #include "guest/exec.h"
 #include "guest/freeze.h"
 #include "guest/identity.h"
+#include "guest/network.h"
 #include "guest/pack.h"
 #include "guest/put.h"
 #include "guest/scan.h"
@@ -148,6 +149,33 @@ static int call_resume(struct request *request, json_t *args, json_t **ret, stru
 	return 0;
 }
 
+static int call_network(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	struct network_config c = {0};
+	json_t *resolvers;
+
+	if (unpack(request, args, err, "{s:i s:s s:i s:s s:s s:i s:s s:o}", "mtu", &c.mtu,
+		   "address4", &c.address4, "prefix4", &c.prefix4, "gateway4", &c.gateway4,
+		   "address6", &c.address6, "prefix6", &c.prefix6, "gateway6", &c.gateway6,
+		   "resolvers", &resolvers) < 0)
+		return -1;
+	if (c.prefix4 < 1 || c.prefix4 > 32 || c.prefix6 < 1 || c.prefix6 > 128)
+		return err_set(err, PYRO_E_INVALID, "network: a prefix is not good");
+	c.n_resolvers = json_array_size(resolvers);
+	if (c.n_resolvers < 1 || c.n_resolvers > NETWORK_RESOLVERS)
+		return err_set(err, PYRO_E_INVALID, "network: there must be 1 to %d resolvers",
+			       NETWORK_RESOLVERS);
+	for (size_t i = 0; i < c.n_resolvers; i++) {
+		c.resolvers[i] = json_string_value(json_array_get(resolvers, i));
+		if (!c.resolvers[i])
+			return err_set(err, PYRO_E_INVALID, "network: a resolver is no text");
+	}
+	if (network_configure(&c, err) < 0)
+		return -1;
+	*ret = json_object();
+	return 0;
+}
+
 static int call_exec(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
 	(void)ret;
@@ -277,6 +305,7 @@ static const struct row rows[] = {
 	{"hello", STAGE_INITRAMFS, false, call_hello},
 	{"mount", STAGE_INITRAMFS, true, call_mount},
 	{"resume", STAGE_MOUNTED, true, call_resume},
+	{"network", STAGE_READY, true, call_network},
 	{"exec", STAGE_MOUNTED, false, call_exec},
 	{"scan", STAGE_MOUNTED, false, call_scan},
 	{"read", STAGE_MOUNTED, false, call_read},

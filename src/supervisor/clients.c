@@ -5,6 +5,7 @@
 #include "channel/call.h"
 #include "channel/mux.h"
 #include "supervisor/shells.h"
+#include "vm/network.h"
 #include "workspace/state.h"
 
 #include <errno.h>
@@ -105,6 +106,16 @@ static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *da
 	answer(call, json_pack("{s:b}", "cancelled", is_killed));
 }
 
+static void network_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	struct supervisor *s = mux_call_ctx(call);
+
+	(void)kind;
+	(void)data;
+	(void)len;
+	answer(call, json_pack("{s:b}", "up", s->vm && network_is_up(s->vm->network)));
+}
+
 /* One task at a time. Whoever asks holds the VM's `change` lock; only one that was killed in the
  * middle leaves a task that the next one meets. */
 static void task_asked(struct mux_call *call, enum task_kind kind, const char *data, size_t len)
@@ -183,6 +194,7 @@ static const struct {
 	{"own", {.on_record = own_asked, .on_close = forget_call}},
 	{"release", {.on_record = release_asked, .on_close = forget_call}},
 	{"kill", {.on_record = kill_asked, .on_close = forget_call}},
+	{"network", {.on_record = network_asked, .on_close = forget_call}},
 	{"snapshot", {.on_record = snapshot_asked, .on_close = forget_call}},
 	{"delete_snapshot", {.on_record = delete_snapshot_asked, .on_close = forget_call}},
 	{"reset", {.on_record = reset_asked, .on_close = forget_call}},

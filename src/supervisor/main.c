@@ -126,6 +126,7 @@ static struct vm_spec spec_of(const struct supervisor *s)
 		.agent_path = text_of(s, "agent_path"),
 		.cache_dir = text_of(s, "cache_dir"),
 		.shim_path = text_of(s, "shim_path"),
+		.net_path = text_of(s, "net_path"),
 		.blank_path = text_of(s, "blank_path"),
 		.kernel_path = text_of(s, "kernel_path"),
 		.initrd_path = text_of(s, "initrd_path"),

@@ -14,6 +14,7 @@
  * release {}: it does not any more
  * hello, exec, scan, read, put, pack: as the agent's, relayed (relay.c)
  * kill {sequence}: ends a recorded exec, wherever it was called; {cancelled}
+ * network {}: {up}, whether the packets of its device are carried
  * snapshot {name}: keeps the disk under that name, flushed; replaces one of that name
  * delete_snapshot {name}: missing is fine
  * reset {name}: everything that runs is killed, the disk is as it was in that snapshot, the history

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "vm/network.h"
 #include "vm/template.h"
 #include "vm/vm.h"
 
@@ -38,10 +39,20 @@ static int explain(struct vm *vm, struct pyro_error *err)
 	return -1;
 }
 
+/* What carries the guest's packets starts while the machine does. */
+static int start_network(struct vm *vm, struct pyro_error *err)
+{
+	if (!vm->spec.net_path)
+		return 0;
+	vm->network = network_start(vm->loop, &vm->spec, TAKE_FD(vm->net_fd), err);
+	return vm->network ? 0 : -1;
+}
+
 int boot_cold(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,
 	      struct pyro_error *err)
 {
-	if (qemu_launch(vm, purpose, ram_path, err) < 0 || qemu_run(vm, err) < 0 ||
+	if (qemu_launch(vm, purpose, ram_path, err) < 0 ||
+	    (purpose != QEMU_SAVE && start_network(vm, err) < 0) || qemu_run(vm, err) < 0 ||
 	    vm_greet(vm, boot_deadline(vm), err) < 0)
 		return explain(vm, err);
 	return 0;
@@ -49,7 +60,7 @@ int boot_cold(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,
 
 int boot_restored(struct vm *vm, const struct template *t, struct pyro_error *err)
 {
-	if (qemu_launch(vm, QEMU_RESTORE, t->ram_path, err) < 0 ||
+	if (qemu_launch(vm, QEMU_RESTORE, t->ram_path, err) < 0 || start_network(vm, err) < 0 ||
 	    qemu_restore(vm, t->state_path, err) < 0 || qemu_run(vm, err) < 0 ||
 	    vm_greet(vm, boot_deadline(vm), err) < 0)
 		return explain(vm, err);

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 struct mux;
+struct network;
 struct pyro_error;
 struct qmp;
 
@@ -42,6 +43,7 @@ struct vm_spec {
 	const char *blank_path; /* an empty qcow2 disk */
 	const char *shim_path;  /* the object that QEMU_RESTORE preloads (ram_shim.c) */
 	const char *disk_path;  /* qcow2 with what differs from the root */
+	const char *net_path;   /* pyro-net, for a machine with a network; else NULL */
 	bool is_fresh; /* engine_qemu makes a new disk, in the place of one that is there */
 };
 
@@ -63,6 +65,8 @@ struct vm {
 	struct capture console_text;
 	struct qmp *qmp;
 	int channel_fd;
+	int net_fd;              /* our end of its network device, until network_start() */
+	struct network *network; /* NULL: it has none */
 	struct mux *agent;
 	bool has_baseline; /* its new disk came from a template: with the snapshot DISK_BASELINE */
 	bool is_gone;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "vm/boot.h"
 #include "vm/jail.h"
+#include "vm/network.h"
 #include "vm/template.h"
 #include "vm/vm.h"
 
@@ -56,6 +57,14 @@ static int mount_root(struct vm *vm, struct pyro_error *err)
 	return vm_call(vm, "mount", NULL, boot_deadline(vm), err);
 }
 
+/* The last step of every start. */
+static int enter_world(struct vm *vm, struct pyro_error *err)
+{
+	if (give_identity(vm, err) < 0)
+		return -1;
+	return vm->network ? network_configure(vm, boot_deadline(vm), err) : 0;
+}
+
 /* A new machine's disk is a copy, whole or not there; what an earlier try left of it goes. */
 static int make_disk(const struct vm *vm, const char *from, struct pyro_error *err)
 {
@@ -90,7 +99,7 @@ static int restore_from(struct vm *vm, const struct template *t, struct pyro_err
 	}
 	if (!vm->spec.is_fresh && mount_root(vm, err) < 0)
 		return -1;
-	return give_identity(vm, err);
+	return enter_world(vm, err);
 }
 
 static int restore(struct vm *vm, struct pyro_error *err)
@@ -114,7 +123,7 @@ static int boot(struct vm *vm, struct pyro_error *err)
 		return -1;
 	if (boot_cold(vm, QEMU_BOOT, NULL, err) < 0 || mount_root(vm, err) < 0)
 		return -1;
-	return give_identity(vm, err);
+	return enter_world(vm, err);
 }
 
 static struct vm *start(struct loop *loop, const struct vm_spec *spec, const struct vm_hooks *hooks,
@@ -124,6 +133,7 @@ static struct vm *start(struct loop *loop, const struct vm_spec *spec, const str
 
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
 		struct vm *vm = vm_new(loop, &engine_qemu, spec, hooks);
+		bool is_hopeless;
 
 		vm->is_ending = true; /* until it is ready, its end is a failure, no event */
 		if (ways[i](vm, err) == 0) {
@@ -131,8 +141,10 @@ static struct vm *start(struct loop *loop, const struct vm_spec *spec, const str
 			return vm;
 		}
 		log_debug("vm: way %zu: %s", i, err ? err->message : "");
+		is_hopeless = vm->network && !network_is_up(vm->network);
 		(void)vm_free(vm);
-		if (loop_is_stopped(loop) || (err && err->code == PYRO_E_MISSING_DEPENDENCY))
+		if (is_hopeless || loop_is_stopped(loop) ||
+		    (err && err->code == PYRO_E_MISSING_DEPENDENCY))
 			return NULL;
 	}
 	if (spec->accel == VM_ACCEL_KVM) {

@@ -20,6 +20,7 @@
 #define FILE_BYTES (64 * GIB) /* the largest disk, 16 GiB, with what its snapshots keep */
 #define TRY_MS 10000
 #define MAX_FDS 128
+#define MAX_SOCKETS 4096
 #define MAX_THREADS 256
 
 /* Whether there are such user ids here: root in a namespace has only those it was given. */
@@ -63,7 +64,7 @@ static void add_identity(struct argv *a, const struct jail *jail)
 {
 	argv_add(a, "--cap-drop", "ALL", NULL);
 	if (jail->uid == (uid_t)-1)
-		argv_add(a, "--unshare-user", "--disable-userns", NULL);
+		argv_add(a, "--unshare-user", jail->passt ? NULL : "--disable-userns", NULL);
 	else /* what setpriv needs to give up everything, which it does next */
 		argv_add(a, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add",
 			 "CAP_SETPCAP", "--ro-bind", "/usr/bin/setpriv", "/usr/bin/setpriv", NULL);
@@ -81,6 +82,16 @@ static void add_setpriv(struct argv *a, const struct jail *jail)
 	else
 		argv_add(a, "--clear-groups", NULL);
 	argv_add(a, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", NULL);
+}
+
+/* passt confines itself further, by a user namespace, and wants to find itself and a /tmp. */
+static void add_passt(struct argv *a, const char *passt)
+{
+	AUTO_FREE char *fast = mem_printf("%s.avx2", passt);
+
+	argv_add(a, "--proc", "/proc", "--dir", "/tmp", "--ro-bind", passt, "/usr/bin/passt", NULL);
+	if (file_exists(fast))
+		argv_add(a, "--ro-bind", fast, "/usr/bin/passt.avx2", NULL);
 }
 
 static char *find_bwrap(struct pyro_error *err)
@@ -108,13 +119,16 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 
 	if (!bwrap)
 		return -1;
-	argv_add(a, bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-		 "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv", NULL);
+	argv_add(a, bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-uts",
+		 "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--clearenv",
+		 jail->passt ? NULL : "--unshare-net", NULL);
 	if (jail->preload)
 		argv_add(a, "--setenv", "LD_PRELOAD", jail->preload, NULL);
 	add_tree(a);
 	add_identity(a, jail);
 	argv_add(a, "--ro-bind", jail->program, program, NULL);
+	if (jail->passt)
+		add_passt(a, jail->passt);
 	if (jail->has_kvm)
 		argv_add(a, "--dev-bind", "/dev/kvm", "/dev/kvm", NULL);
 	for (size_t i = 0; i < jail->n_files; i++)
@@ -149,7 +163,7 @@ size_t jail_limits(const struct jail *jail, struct proc_limit limits[JAIL_MAX_LI
 
 	limits[n++] = (struct proc_limit){RLIMIT_CORE, 0};
 	limits[n++] = (struct proc_limit){RLIMIT_MEMLOCK, 0};
-	limits[n++] = (struct proc_limit){RLIMIT_NOFILE, MAX_FDS};
+	limits[n++] = (struct proc_limit){RLIMIT_NOFILE, jail->passt ? MAX_SOCKETS : MAX_FDS};
 	limits[n++] = (struct proc_limit){RLIMIT_FSIZE, FILE_BYTES};
 	limits[n++] = (struct proc_limit){RLIMIT_AS, jail->ram_bytes + ROOM_BYTES};
 	/* The limit counts all processes of a user id, so it is only right for one of its own. */

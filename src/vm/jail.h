@@ -34,6 +34,9 @@ struct jail {
 	size_t n_files;
 	uid_t uid; /* its own user and group id, or (uid_t)-1 to stay who we are */
 	bool has_kvm;
+	/* NULL: an empty network. Else the host's, and this passt in /usr/bin, with what it needs.
+	 */
+	const char *passt;
 	const char
 		*preload; /* a shared object for LD_PRELOAD, as it is named in the jail, or NULL */
 	uint64_t ram_bytes;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "net/link.h"
 #include "vm/jail.h"
 #include "vm/qmp.h"
 
@@ -18,6 +19,8 @@
 #define QMP_FD 3
 #define AGENT_FD 4
 #define CONSOLE_FD 5
+#define NET_FD 6
+#define SOCKETS 4
 #define CONSOLE_KEPT (64 * 1024)
 #define SNAPSHOT_MS 10000
 #define COMMAND_MS 5000 /* QEMU answers in milliseconds; this is for a machine under great load */
@@ -67,6 +70,13 @@ static void add_machine(const struct vm_spec *spec, enum qemu_purpose purpose, s
 			  spec->mem_mib, purpose == QEMU_SAVE ? "on" : "off");
 }
 
+static void add_network(struct argv *a)
+{
+	argv_add(a, "-netdev", NULL);
+	argv_addf(a, "stream,id=net,addr.type=fd,addr.str=%d", NET_FD);
+	argv_add(a, "-device", "virtio-net-device,netdev=net,mac=" LINK_GUEST_MAC, NULL);
+}
+
 static void add_devices(struct argv *a)
 {
 	argv_add(a, "-blockdev",
@@ -89,6 +99,8 @@ void qemu_arguments(const struct vm_spec *spec, enum qemu_purpose purpose, struc
 	add_machine(spec, purpose, a);
 	add_kernel_line(spec, a);
 	add_devices(a);
+	if (spec->net_path)
+		add_network(a);
 	argv_add(a, "-sandbox",
 		 "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", NULL);
 	argv_add(a, purpose == QEMU_RESTORE ? "-incoming" : "-S",
@@ -142,10 +154,10 @@ static void console_ready(struct loop_fd *src, uint32_t events)
 	}
 }
 
-/* Three socket pairs: our ends, and QEMU's. */
-static int make_sockets(int ours[3], int theirs[3], struct pyro_error *err)
+/* Socket pairs: our ends, and QEMU's. The last one is the wire of a network device. */
+static int make_sockets(int ours[SOCKETS], int theirs[SOCKETS], struct pyro_error *err)
 {
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < SOCKETS; i++) {
 		int pair[2];
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -158,7 +170,7 @@ static int make_sockets(int ours[3], int theirs[3], struct pyro_error *err)
 }
 
 static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,
-			const int theirs[3], struct pyro_error *err)
+			const int theirs[SOCKETS], struct pyro_error *err)
 {
 	const struct vm_spec *spec = &vm->spec;
 	const struct jail_file files[] = {
@@ -197,8 +209,9 @@ static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ra
 				  .fds = (const struct proc_fd[]){{theirs[0], QMP_FD},
 								  {theirs[1], AGENT_FD},
 								  {theirs[2], CONSOLE_FD},
-								  {errors, STDERR_FILENO}},
-				  .n_fds = 4,
+								  {errors, STDERR_FILENO},
+								  {theirs[3], NET_FD}},
+				  .n_fds = spec->net_path ? 5 : 4,
 				  .limits = limits,
 				  .n_limits = jail_limits(&jail, limits),
 				  .is_jail = true,
@@ -214,15 +227,16 @@ static int64_t command_deadline(const struct vm *vm)
 int qemu_launch(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,
 		struct pyro_error *err)
 {
-	int ours[3] = {-1, -1, -1}, theirs[3] = {-1, -1, -1};
+	int ours[SOCKETS] = {-1, -1, -1, -1}, theirs[SOCKETS] = {-1, -1, -1, -1};
 	int result = make_sockets(ours, theirs, err);
 	pid_t pid = -1;
 
 	if (result == 0)
 		pid = spawn_jailed(vm, purpose, ram_path, theirs, err);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < SOCKETS; i++)
 		fd_close(&theirs[i]);
 	vm->channel_fd = ours[1];
+	vm->net_fd = ours[3];
 	capture_init(&vm->console_text, CONSOLE_KEPT);
 	vm->console.on_ready = console_ready;
 	vm->console.ctx = vm;

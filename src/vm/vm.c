@@ -9,6 +9,7 @@
 #include "base/proc.h"
 #include "channel/call.h"
 #include "channel/mux.h"
+#include "vm/network.h"
 #include "vm/qmp.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ struct vm *vm_new(struct loop *loop, const struct engine *engine, const struct v
 	vm->spec = *spec;
 	vm->hooks = *hooks;
 	vm->channel_fd = -1;
+	vm->net_fd = -1;
 	vm->console.fd = -1;
 	vm->child.pidfd.fd = -1;
 	return vm;
@@ -99,6 +101,8 @@ static void hang_up_and_kill(struct vm *vm)
 		proc_kill(pid);
 	vm_hang_up(vm);
 	vm->qmp = qmp_free(vm->qmp);
+	vm->network = network_free(vm->network);
+	fd_close(&vm->net_fd);
 	loop_remove_fd(vm->loop, &vm->console);
 	fd_close(&vm->console.fd);
 	capture_done(&vm->console_text);

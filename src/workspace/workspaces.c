@@ -110,6 +110,7 @@ static int add(struct records *r, const struct pyro_workspace *ws, struct pyro_e
 		.mem_mib = ws->mem_mib,
 		.created_at = ws->created_at,
 		.expires_at = ws->expires_at,
+		.network_enabled = strcmp(ws->network_policy, "off") != 0,
 		.allow_host_compat = ws->allow_host_compat,
 	};
 

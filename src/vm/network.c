@@ -1,0 +1,212 @@
+#include "vm/network.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "net/link.h"
+#include "vm/jail.h"
+#include "vm/vm.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define DEVICE_FD 3
+#define RESOLV_CONF "/etc/resolv.conf"
+#define TOLD_MAX (64 * 1024)
+
+struct network {
+	struct loop *loop;
+	struct loop_child child;
+	struct loop_fd report;
+	struct buf told; /* what pyro-net and passt say */
+	char *resolvers[LINK_RESOLVERS + 1];
+	bool is_gone;
+	bool is_decided; /* ready, or gone */
+};
+
+static char *find_passt(struct pyro_error *err)
+{
+	AUTO_FREE char *found = proc_find("passt");
+	char *real = found ? realpath(found, NULL) : NULL;
+
+	if (!real) {
+		(void)err_set(err, PYRO_E_MISSING_DEPENDENCY,
+			      "'passt' is not installed, which a guest's network needs");
+		(void)err_hint(err, "apt install passt");
+	}
+	return real;
+}
+
+int network_check(struct pyro_error *err)
+{
+	AUTO_FREE char *passt = find_passt(err);
+
+	return passt ? 0 : -1;
+}
+
+static bool is_address(const char *text)
+{
+	unsigned char bytes[16];
+
+	return inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, bytes) == 1;
+}
+
+/* The host's resolvers, as its C library finds them (resolv.conf(5)). */
+static void read_resolvers(struct network *n)
+{
+	AUTO_BUF struct buf text = BUF_INIT(64 * 1024);
+	char *rest, *line;
+	size_t count = 0;
+
+	(void)file_read(RESOLV_CONF, &text, NULL);
+	rest = text.data;
+	while (count < LINK_RESOLVERS && (line = strsep(&rest, "\n"))) {
+		char *word = strsep(&line, " \t");
+
+		if (!line || strcmp(word, "nameserver") != 0)
+			continue;
+		line += strspn(line, " \t");
+		line[strcspn(line, " \t%#;")] = '\0';
+		if (is_address(line))
+			n->resolvers[count++] = mem_strdup(line);
+	}
+	if (count == 0)
+		n->resolvers[0] = mem_strdup("127.0.0.1");
+}
+
+static void report_ready(struct loop_fd *src, uint32_t events)
+{
+	struct network *n = src->ctx;
+	char chunk[1024];
+	ssize_t got = read(src->fd, chunk, sizeof(chunk));
+
+	(void)events;
+	if (got > 0) {
+		buf_append(&n->told, chunk, (size_t)got);
+		n->is_decided = n->is_decided || strstr(buf_text(&n->told), LINK_READY);
+	} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+		loop_remove_fd(n->loop, src);
+		fd_close(&src->fd);
+	}
+}
+
+static void child_exited(struct loop_child *child, int wait_status)
+{
+	struct network *n = child->ctx;
+
+	log_debug("network: ended with %d: %s", proc_exit_code(wait_status), buf_text(&n->told));
+	n->is_gone = n->is_decided = true;
+}
+
+static pid_t spawn(const struct network *n, const struct vm_spec *spec, int device_fd,
+		   int report_fd, struct pyro_error *err)
+{
+	AUTO_FREE char *passt = find_passt(err);
+	AUTO_FREE char *name = mem_printf("%s/net", spec->vm_id);
+	AUTO_ARGV struct argv argv = ARGV_INIT;
+	const struct proc_fd fds[] = {{device_fd, DEVICE_FD}, {report_fd, STDERR_FILENO}};
+	const struct jail jail = {.program = spec->net_path, .uid = jail_uid(name), .passt = passt};
+	struct proc_limit limits[JAIL_MAX_LIMITS];
+
+	if (!passt || jail_command(&jail, &argv, err) < 0)
+		return -1;
+	argv_add(&argv, "/usr/bin/passt", NULL);
+	for (size_t i = 0; n->resolvers[i]; i++)
+		argv_add(&argv, n->resolvers[i], NULL);
+	return proc_spawn(&argv,
+			  &(struct proc_options){.fds = fds,
+						 .n_fds = ARRAY_SIZE(fds),
+						 .limits = limits,
+						 .n_limits = jail_limits(&jail, limits),
+						 .is_jail = true},
+			  err);
+}
+
+struct network *network_start(struct loop *loop, const struct vm_spec *spec, int fd,
+			      struct pyro_error *err)
+{
+	struct network *n = mem_zalloc(1, sizeof(*n));
+	AUTO_FD int device = fd, theirs = -1;
+	int pair[2];
+	pid_t pid;
+
+	n->loop = loop;
+	n->told = (struct buf)BUF_INIT(TOLD_MAX);
+	n->report = (struct loop_fd){.fd = -1, .on_ready = report_ready, .ctx = n};
+	n->child = (struct loop_child){.on_exit = child_exited, .ctx = n, .pidfd.fd = -1};
+	read_resolvers(n);
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0) {
+		(void)err_sys(err, errno, "create a pipe");
+		return network_free(n);
+	}
+	n->report.fd = pair[0];
+	theirs = pair[1];
+	pid = spawn(n, spec, device, theirs, err);
+	if (pid < 0)
+		return network_free(n);
+	if (loop_add_fd(loop, &n->report, n->report.fd, EPOLLIN, err) < 0 ||
+	    loop_add_child(loop, &n->child, pid, err) < 0) {
+		proc_kill(pid);
+		return network_free(n);
+	}
+	return n;
+}
+
+static json_t *resolvers_of_link(const struct network *n)
+{
+	static const char *const v4[] = LINK_RESOLVERS4, *const v6[] = LINK_RESOLVERS6;
+	json_t *list = json_array();
+
+	for (size_t i = 0; n->resolvers[i]; i++)
+		(void)json_array_append_new(
+			list, json_string(strchr(n->resolvers[i], ':') ? v6[i] : v4[i]));
+	return list;
+}
+
+int network_configure(struct vm *vm, int64_t deadline, struct pyro_error *err)
+{
+	struct network *n = vm->network;
+
+	if (loop_until(vm->loop, &n->is_decided, deadline, "the network", err) < 0)
+		return -1;
+	if (n->is_gone)
+		return err_set(err, PYRO_E_BOOT_FAILED, "the guest's network did not start: %s",
+			       n->told.len ? buf_text(&n->told) : "pyro-net ended");
+	return vm_call(vm, "network",
+		       json_pack("{s:i, s:s, s:i, s:s, s:s, s:i, s:s, s:o}", "mtu", LINK_MTU,
+				 "address4", LINK_GUEST4, "prefix4", LINK_PREFIX4, "gateway4",
+				 LINK_GATEWAY4, "address6", LINK_GUEST6, "prefix6", LINK_PREFIX6,
+				 "gateway6", LINK_GATEWAY6, "resolvers", resolvers_of_link(n)),
+		       deadline, err);
+}
+
+bool network_is_up(const struct network *n)
+{
+	return n && !n->is_gone;
+}
+
+struct network *network_free(struct network *n)
+{
+	if (n) {
+		pid_t pid = n->child.pid;
+
+		loop_remove_child(n->loop, &n->child);
+		if (!n->is_gone)
+			proc_kill(pid);
+		loop_remove_fd(n->loop, &n->report);
+		fd_close(&n->report.fd);
+		buf_done(&n->told);
+		for (size_t i = 0; i < LINK_RESOLVERS; i++)
+			free(n->resolvers[i]);
+		free(n);
+	}
+	return NULL;
+}
