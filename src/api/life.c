@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "workspace/history.h"
 #include "workspace/records.h"
+#include "workspace/shells.h"
 #include "workspace/state.h"
 
 #include <stdbool.h>
@@ -66,6 +67,7 @@ static bool is_started(const struct pyro_vm *vm)
 int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *alive = NULL;
+	AUTO_FREE char *dir = NULL;
 
 	if (!state_is_id(id))
 		return gone(id, err);
@@ -75,8 +77,10 @@ int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_er
 	if (!is_started(ret) || file_is_locked(alive))
 		return 0;
 	pyro_vm_done(ret);
+	dir = state_vm_dir(p->state, id);
 	if (records_fail_vm(p->records, id, "its supervisor was killed", err) < 0 ||
-	    history_interrupt(p->records, id, err) < 0)
+	    history_interrupt(p->records, id, err) < 0 ||
+	    shells_clear(p->records, dir, id, err) < 0)
 		return -1;
 	return records_get_vm(p->records, id, ret, err);
 }

@@ -209,15 +209,21 @@ static void end_input(struct talk *talk)
 /* Passes one chunk of the input on; false when there is no more, or none now. */
 static bool pass_input(struct talk *talk)
 {
+	const struct remote_io *io = talk->io;
 	char chunk[INPUT_CHUNK];
 	ssize_t n = read(talk->input.fd, chunk, sizeof(chunk));
+	const char *end = n > 0 && io->in_end ? memchr(chunk, io->in_end, (size_t)n) : NULL;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
-	if (n > 0) {
+	if (end)
+		n = end - chunk;
+	if (n > 0 && io->ret_in_bytes)
+		*io->ret_in_bytes += n;
+	if (n > 0)
 		mux_send(talk->call, MUX_IN, chunk, (size_t)n);
+	if (n > 0 && !end)
 		return true;
-	}
 	loop_remove_fd(talk->r->p->loop, &talk->input);
 	talk->has_input = false;
 	end_input(talk);
@@ -251,6 +257,27 @@ static const struct mux_call_ops talk_ops = {
 	.on_drained = read_input,
 	.on_close = talk_close,
 };
+
+static void tell_size(void *ctx)
+{
+	struct talk *talk = ctx;
+	unsigned size = talk->r->p->size;
+	json_t *message = json_pack("{s:{s:i, s:i}}", "resize", "cols", (int)(size >> 16), "rows",
+				    (int)(size & 0xffff));
+	AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
+
+	json_decref(message);
+	if (size && talk->call)
+		mux_send(talk->call, MUX_JSON, text, strlen(text));
+}
+
+/* The handle's resizes are this talk's until its end. */
+static void follow_size(struct talk *talk)
+{
+	talk->r->p->on_resize = tell_size;
+	talk->r->p->on_resize_ctx = talk;
+	tell_size(talk);
+}
 
 /*
  * The supervisor must hear that it was we who broke off: it lets a command go on whose client only
@@ -295,11 +322,14 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 		explain_death(r, err);
 		return -1;
 	}
+	if (talk->io && talk->io->tells_size)
+		follow_size(talk);
 	if (talk->has_input)
 		read_input(talk->call);
 	else
 		mux_finish(talk->call);
 	result = loop_until(r->p->loop, &talk->is_over, deadline, name, err);
+	r->p->on_resize = NULL;
 	if (talk->call)
 		break_off(talk);
 	if (result == 0 && !talk->has_failed && !json_is_object(talk->result))

@@ -38,6 +38,12 @@ int remote_call(struct remote *r, const char *op, const char *name, json_t *args
 /* The streams of a call. */
 struct remote_io {
 	int in_fd; /* passed in until its end, borrowed; -1: none */
+	/* A byte that ends the input, too, and is not passed in; 0: none. */
+	char in_end;
+	int64_t *ret_in_bytes; /* counts what is passed in; may be NULL */
+	/* {"resize": {cols, rows}} is sent of the caller's terminal, if known, and of its changes.
+	 */
+	bool tells_size;
 	/* At its end: whether that was all of it. -1 with err cancels the call. NULL: it was. */
 	int (*on_input_end)(void *ctx, struct pyro_error *err);
 	/* stream 1 or 2; -1 with err cancels the call. NULL: output is dropped. Borrowed. */

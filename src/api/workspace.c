@@ -62,6 +62,8 @@ int workspace_reload(struct pyro *p, const char *id, struct pyro_workspace *ret,
 	ret->state = TAKE_PTR(vm.state);
 	ret->reason = TAKE_PTR(vm.reason);
 	ret->next_step = next_step(ret);
+	if (!is_state(ret, "started"))
+		ret->running_shell_count = 0;
 	pyro_vm_done(&vm);
 	return 0;
 }

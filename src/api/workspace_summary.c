@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "ops/ops.h"
 #include "workspace/history.h"
+#include "workspace/shells.h"
 #include "workspace/snapshots.h"
 
 #include <stdlib.h>
@@ -73,6 +74,8 @@ static int take_events(struct pyro *p, struct pyro_workspace_summary *s, struct 
 			append(&s->artifacts.exports, &s->artifacts.exports_count, &events[i]);
 		else if (strncmp(events[i].kind, "snapshot", 8) == 0)
 			append(&s->snapshots.events, &s->snapshots.events_count, &events[i]);
+		else if (strncmp(events[i].kind, "shell", 5) == 0)
+			pyro_review_event_done(&events[i]); /* those that are open are told */
 		else
 			append(&s->edits, &s->edits_count, &events[i]);
 	}
@@ -168,7 +171,8 @@ static int summarize(struct pyro *p, struct pyro_workspace *ws, struct pyro_work
 	s->has_session = s->has_commands = s->has_changes = s->has_services = true;
 	s->has_artifacts = s->has_snapshots = true;
 	if (take_commands(p, s, err) < 0 || take_events(p, s, err) < 0 ||
-	    count_snapshots(p, s, err) < 0)
+	    count_snapshots(p, s, err) < 0 ||
+	    shells_list(p->records, s->workspace_id, &s->shells, &s->shells_count, err) < 0)
 		return -1;
 	take_changes(p, ws, &s->changes);
 	s->outcome = outcome_of(s);

@@ -27,6 +27,7 @@
 
 #define GRACE_MS 200
 #define KILL_MS 10000
+#define PAUSE_MS 300 /* without output: what looks like a secret's beginning is shown */
 #define RESULT_MAX (64 * 1024)
 #define CELLS_MAX 1000
 
@@ -107,11 +108,13 @@ static void shell_end(struct shell *shell, int64_t exit_code)
 {
 	if (shell->is_ended)
 		return;
+	redactor_flush(&shell->redactor);
 	shell->is_ended = true;
 	shell->record.ended_at = clock_wall();
 	shell->record.exit_code = exit_code;
 	set_state(shell, "stopped");
 	loop_clear_timer(shell->s->loop, &shell->timer);
+	loop_clear_timer(shell->s->loop, &shell->pause);
 	if (shell->is_closing) {
 		finish_close(shell);
 		return;
@@ -123,7 +126,10 @@ static void shell_end(struct shell *shell, int64_t exit_code)
 /* It did not come to be, or must not be: who opened it is told. */
 static void give_up(struct shell *shell, const struct pyro_error *why)
 {
-	shells_failed(shell, why);
+	struct pyro_error shown = *why;
+
+	redact_error(supervisor_patterns(shell->s), &shown);
+	shells_failed(shell, &shown);
 	shell_free(shell);
 }
 
@@ -189,6 +195,32 @@ static void agent_said(struct shell *shell, const char *data, size_t len)
 	json_decref(said);
 }
 
+/* What may be seen; never called before there is a ring. */
+static void keep_output(void *ctx, const char *data, size_t len)
+{
+	struct shell *shell = ctx;
+
+	ring_add(shell->ring, data, len);
+}
+
+static void take_output(struct shell *shell, const char *data, size_t len)
+{
+	redactor_add(&shell->redactor, data, len);
+	shell->output_ms = clock_ms();
+	if (redactor_is_holding(&shell->redactor))
+		loop_set_timer(shell->s->loop, &shell->pause, deadline_in(PAUSE_MS));
+	shells_changed(shell);
+}
+
+/* The end of a prompt must be seen, even if a secret begins like it. */
+static void output_paused(struct loop_timer *timer)
+{
+	struct shell *shell = timer->ctx;
+
+	redactor_release(&shell->redactor);
+	shells_changed(shell);
+}
+
 static void agent_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
 	struct shell *shell = mux_call_ctx(call);
@@ -199,11 +231,8 @@ static void agent_record(struct mux_call *call, enum mux_kind kind, const char *
 		return;
 	}
 	mux_consume(call, len);
-	if (!shell->ring || !len)
-		return;
-	ring_add(shell->ring, data, len);
-	shell->output_ms = clock_ms();
-	shells_changed(shell);
+	if (shell->ring && len && !shell->is_ended)
+		take_output(shell, data, len);
 }
 
 static void agent_drained(struct mux_call *call)
@@ -235,15 +264,20 @@ static const struct mux_call_ops agent_ops = {
 	.on_close = agent_closed,
 };
 
-static int start_exec(struct shell *shell, struct pyro_error *err)
+static int start_exec(struct shell *shell, const char *cwd, json_t *secret_env,
+		      struct pyro_error *err)
 {
 	const struct pyro_shell *r = &shell->record;
-	json_t *args = json_pack("{s:b, s:b, s:b, s:s, s:{s:I, s:I}}", "interactive", 1, "whole", 1,
-				 "tell_pid", 1, "cwd", r->cwd, "pty", "cols", (json_int_t)r->cols,
-				 "rows", (json_int_t)r->rows);
+	json_t *args =
+		json_pack("{s:b, s:b, s:b, s:s, s:{s:I, s:I}, s:O*}", "interactive", 1, "whole", 1,
+			  "tell_pid", 1, "cwd", cwd, "pty", "cols", (json_int_t)r->cols, "rows",
+			  (json_int_t)r->rows, "secret_env", secret_env);
+	int result = supervisor_resolve_secret_env(shell->s, args, err);
 	AUTO_FREE char *text = json_dumps(args, JSON_COMPACT);
 
 	json_decref(args);
+	if (result < 0)
+		return -1;
 	shell->agent = mux_start(shell->s->vm->agent, "exec", text, &agent_ops, shell);
 	return shell->agent ? 0 : err_set(err, PYRO_E_VM_DIED, "the guest is gone");
 }
@@ -251,20 +285,27 @@ static int start_exec(struct shell *shell, struct pyro_error *err)
 struct shell *shell_new(struct supervisor *s, const json_t *args, struct pyro_error *err)
 {
 	const char *cwd = json_string_value(json_object_get(args, "cwd"));
-	struct shell *shell = mem_zalloc(1, sizeof(*shell));
+	const struct redact_patterns *patterns = supervisor_patterns(s);
+	struct shell *shell;
 
+	if (!cwd)
+		cwd = "/workspace";
+	shell = mem_zalloc(1, sizeof(*shell));
 	shell->s = s;
+	shell->pause = (struct loop_timer){.on_time = output_paused, .ctx = shell};
+	redactor_init(&shell->redactor, patterns, keep_output, shell);
 	shell->next = s->shells;
 	s->shells = shell;
 	shell->record = (struct pyro_shell){
 		.workspace_id = mem_strdup(s->vm_id),
 		.shell_id = state_new_id("sh"),
-		.cwd = mem_strdup(cwd ? cwd : "/workspace"),
+		.cwd = redact_text(patterns, cwd),
 		.state = mem_strdup("running"),
 		.ended_at = (double)PYRO_NONE,
 		.exit_code = PYRO_NONE,
 	};
-	if (take_size(args, &shell->record, err) == 0 && start_exec(shell, err) == 0)
+	if (take_size(args, &shell->record, err) == 0 &&
+	    start_exec(shell, cwd, json_object_get(args, "secret_env"), err) == 0)
 		return shell;
 	shell_free(shell);
 	return NULL;
@@ -288,6 +329,8 @@ void shell_free(struct shell *shell)
 	*at = shell->next;
 	shell->is_ended = true;
 	loop_clear_timer(shell->s->loop, &shell->timer);
+	loop_clear_timer(shell->s->loop, &shell->pause);
+	redactor_done(&shell->redactor);
 	if (shell->agent)
 		mux_cancel(shell->agent);
 	unlink_ring(shell);

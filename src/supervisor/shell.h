@@ -8,6 +8,7 @@
 #define SUPERVISOR_SHELL_H
 
 #include "base/loop.h"
+#include "base/redact.h"
 #include "workspace/shells.h"
 
 #include <jansson.h>
@@ -21,9 +22,11 @@ struct shell {
 	struct supervisor *s;
 	struct shell *next;
 	struct pyro_shell record;
-	struct mux_call *agent;  /* NULL once its exec is over */
-	struct ring *ring;       /* NULL until the shell runs */
-	struct visit *visits;    /* who waits for it */
+	struct mux_call *agent; /* NULL once its exec is over */
+	struct ring *ring;      /* NULL until the shell runs */
+	struct visit *visits;   /* who waits for it */
+	struct redactor redactor;
+	struct loop_timer pause; /* while the redactor holds something back */
 	struct loop_timer timer; /* of its closing */
 	int64_t output_ms;       /* when it printed last, on clock_ms() */
 	bool is_ended;
@@ -31,8 +34,8 @@ struct shell {
 };
 
 /*
- * Asks the agent for a shell: {"cwd", "cols", "rows"}. It becomes one of s->shells, but is not on
- * record before it runs. NULL with err.
+ * Asks the agent for a shell: {"cwd", "cols", "rows", "secret_env"}. It becomes one of s->shells,
+ * but is not on record before it runs. NULL with err.
  */
 struct shell *shell_new(struct supervisor *s, const json_t *args, struct pyro_error *err);
 /* Kills what runs, removes its output, tells nobody. The record stays. */

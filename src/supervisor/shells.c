@@ -21,7 +21,7 @@
 
 #define IDLE_CEILING_MS 30000
 #define CONTEXT_MAX (256 * 1024)
-#define INPUT_MAX (1024 * 1024)
+#define INPUT_MAX (1024 * 1024 + 1) /* and a newline */
 #define PUMP_CHUNK (64 * 1024)
 
 struct verb;

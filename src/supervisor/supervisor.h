@@ -24,7 +24,7 @@
  *
  * And those on shells (shells.c), where `shell` is its record:
  *
- * shell_open {cwd, cols, rows}: {shell}, once it runs
+ * shell_open {cwd, cols, rows, secret_env}: {shell}, once it runs
  * shell_read {shell_id, cursor, max_bytes, context_bytes, wait_for_idle_ms}: O: up to context_bytes
  *	from before the cursor, then the output from the cursor on; {shell, and context: how many
  *	bytes of that, cursor, next_cursor, end, skipped_bytes}

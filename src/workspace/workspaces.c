@@ -228,7 +228,9 @@ int workspaces_reset(struct records *r, const char *id, double now, struct pyro_
 	"vm.allow_host_compat, vm.execution_mode, vm.accel, w.seed_mode, w.seed_path, "       \
 	"w.seed_origin_kind, w.seed_origin_ref, w.seed_entry_count, w.seed_bytes, "           \
 	"w.reset_count, w.last_reset_at, "                                                    \
-	"(SELECT count(*) FROM command c WHERE c.workspace_id = w.workspace_id) "             \
+	"(SELECT count(*) FROM command c WHERE c.workspace_id = w.workspace_id), "            \
+	"(SELECT count(*) FROM shell s WHERE s.workspace_id = w.workspace_id AND "            \
+	"s.state = 'running') "                                                               \
 	"FROM workspace w JOIN vm ON vm.vm_id = w.workspace_id WHERE NOT vm.is_ephemeral "
 
 static struct pyro_workspace row_to_workspace(sqlite3_stmt *stmt)
@@ -255,6 +257,7 @@ static struct pyro_workspace row_to_workspace(sqlite3_stmt *stmt)
 		.reset_count = db_int(stmt, 20),
 		.last_reset_at = db_real(stmt, 21),
 		.command_count = db_int(stmt, 22),
+		.running_shell_count = db_int(stmt, 23),
 	};
 }
 
