@@ -194,6 +194,7 @@ static int read_open(int fd, const char *path, int64_t from, size_t max, struct 
 		     struct ring_span *ret, struct pyro_error *err)
 {
 	struct header before, after;
+	int64_t first;
 	size_t len, lost, free_room = into->is_full ? 0 : into->max - into->len;
 	char *room;
 
@@ -206,17 +207,20 @@ static int read_open(int fd, const char *path, int64_t from, size_t max, struct 
 	if (read_bytes(fd, path, &before, from, room, len, err) < 0 ||
 	    read_header(fd, path, &after, err) < 0)
 		return -1;
-	/* What was overwritten meanwhile is at the beginning. */
-	lost = (size_t)between(first_kept(&after) - from, 0, (int64_t)len);
+	/* What was overwritten meanwhile is at the beginning, or was all of it. */
+	first = first_kept(&after);
+	lost = (size_t)between(first - from, 0, (int64_t)len);
 	if (lost)
 		memmove(room, room + lost, len - lost);
 	buf_grew(into, len - lost);
 	*ret = (struct ring_span){
-		.first = first_kept(&after),
+		.first = first,
 		.from = from + (int64_t)lost,
 		.next = from + (int64_t)len,
 		.end = after.end,
 	};
+	if (ret->next < first)
+		ret->from = ret->next = first;
 	return 0;
 }
 

@@ -44,7 +44,8 @@ struct ring *ring_close(struct ring *r);
 /*
  * Appends up to `max` bytes from position `from` on to `into`, as far as that has room for them. A
  * position that is kept no longer means the oldest one; one behind the end reads nothing (from and
- * next are the end).
+ * next are the end). Nor does one whose bytes were overwritten while they were read, by a writer
+ * that is that fast: next is behind them then.
  */
 int ring_read(const struct ring *r, int64_t from, size_t max, struct buf *into,
 	      struct ring_span *ret, struct pyro_error *err);
