@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/redact.h"
 #include "image/catalog.h"
 #include "ops/ops.h"
 #include "vm/disk.h"
@@ -141,9 +142,17 @@ int workspace_find_stopped(struct pyro *p, const char *id_or_name, struct pyro_w
 int workspace_note(struct pyro *p, const char *id, const char *kind, const char *path,
 		   const char *detail, struct pyro_error *err)
 {
+	AUTO_FREE char *shown_path = NULL;
+	AUTO_FREE char *shown_detail = NULL;
+	struct redact_patterns *patterns;
 	double now = clock_wall();
 
-	if (history_event(p->records, id, kind, now, path, detail, err) < 0)
+	if (workspace_patterns(p, id, &patterns, err) < 0)
+		return -1;
+	shown_path = redact_text(patterns, path);
+	shown_detail = redact_text(patterns, detail);
+	(void)redact_patterns_free(patterns);
+	if (history_event(p->records, id, kind, now, shown_path, shown_detail, err) < 0)
 		return -1;
 	return workspaces_touch(p->records, id, now, err);
 }

@@ -42,7 +42,8 @@ int workspace_connect(struct pyro *p, const char *id_or_name, struct pyro_worksp
 int workspace_find_stopped(struct pyro *p, const char *id_or_name, struct pyro_workspace *ret,
 			   int *ret_lock, struct pyro_error *err);
 
-/* Something was done to it: that becomes an event of its history. path and detail may be NULL. */
+/* Something was done to it: that becomes an event of its history, without values of secrets. path
+ * and detail may be NULL. */
 int workspace_note(struct pyro *p, const char *id, const char *kind, const char *path,
 		   const char *detail, struct pyro_error *err);
 
@@ -67,11 +68,10 @@ int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remot
  * What takes the values of the workspace's secrets out of texts; NULL in *ret where it has none.
  * The caller calls redact_patterns_free().
  */
-int workspace_patterns(struct pyro *p, const struct pyro_workspace *ws,
-		       struct redact_patterns **ret, struct pyro_error *err);
+int workspace_patterns(struct pyro *p, const char *id, struct redact_patterns **ret,
+		       struct pyro_error *err);
 /* The values, a NUL behind each, as an anonymous file in *ret_fd; -1 there where it has none. */
-int workspace_secret_values(struct pyro *p, const struct pyro_workspace *ws, int *ret_fd,
-			    struct pyro_error *err);
+int workspace_secret_values(struct pyro *p, const char *id, int *ret_fd, struct pyro_error *err);
 /* A copy for results and records; NULL patterns redact nothing. The caller calls strv_free(). */
 char **workspace_redact_words(const struct redact_patterns *patterns, const char *const *words);
 /*
@@ -88,9 +88,8 @@ int workspace_disk_paths(struct pyro *p, const char *id, char **ret_disk, char *
  * Fills in what was read of a file, of which `content` is the beginning; hands the bytes to the
  * observer, too. Values of the workspace's secrets are redacted in both.
  */
-int workspace_fill_read(struct pyro *p, const struct pyro_workspace *ws, const struct buf *content,
-			int64_t size, int64_t max_bytes, struct pyro_file_read *ret,
-			struct pyro_error *err);
+int workspace_fill_read(struct pyro *p, const char *id, const struct buf *content, int64_t size,
+			int64_t max_bytes, struct pyro_file_read *ret, struct pyro_error *err);
 
 /* A path of the host that is to be made, absolute, or NULL with err. Owned by the caller. */
 char *workspace_output_path(const char *path, struct pyro_error *err);

@@ -224,12 +224,12 @@ static void redact(const struct redact_patterns *patterns, char **text)
 }
 
 /* In contents values were redacted before there was a patch; here are the names of files. */
-static int redact_names(struct pyro *p, const struct pyro_workspace *ws,
-			struct pyro_workspace_diff *diff, struct pyro_error *err)
+static int redact_names(struct pyro *p, const char *id, struct pyro_workspace_diff *diff,
+			struct pyro_error *err)
 {
 	struct redact_patterns *patterns;
 
-	if (workspace_patterns(p, ws, &patterns, err) < 0)
+	if (workspace_patterns(p, id, &patterns, err) < 0)
 		return -1;
 	if (patterns)
 		redact(patterns, &diff->patch);
@@ -250,7 +250,8 @@ static int diff_changes(struct pyro *p, const struct pyro_workspace *ws, struct 
 	AUTO_FD int values = -1;
 	struct sides sides = {p, ws, old_names, new_names, -1};
 	json_t *object = NULL;
-	int result = new_names < 0 ? -1 : workspace_secret_values(p, ws, &values, err);
+	int result =
+		new_names < 0 ? -1 : workspace_secret_values(p, ws->workspace_id, &values, err);
 
 	sides.values = values;
 	if (result == 0)
@@ -262,7 +263,7 @@ static int diff_changes(struct pyro *p, const struct pyro_workspace *ws, struct 
 	if (result < 0)
 		return -1;
 	add_specials(changes, ret);
-	if (redact_names(p, ws, ret, err) < 0) {
+	if (redact_names(p, ws->workspace_id, ret, err) < 0) {
 		pyro_workspace_diff_done(ret);
 		return -1;
 	}

@@ -141,9 +141,8 @@ int pyro_list_workspace_disk(struct pyro *p, const struct pyro_list_workspace_di
 	return handle_end(p, list(p, &a, ret, err));
 }
 
-static int take_content(struct pyro *p, const struct pyro_workspace *ws, const char *path,
-			int64_t max_bytes, int fd, const json_t *object, struct pyro_file_read *ret,
-			struct pyro_error *err)
+static int take_content(struct pyro *p, const char *id, const char *path, int64_t max_bytes, int fd,
+			const json_t *object, struct pyro_file_read *ret, struct pyro_error *err)
 {
 	AUTO_BUF struct buf content = BUF_INIT((size_t)max_bytes);
 	char *room = buf_room(&content, (size_t)max_bytes);
@@ -154,7 +153,7 @@ static int take_content(struct pyro *p, const struct pyro_workspace *ws, const c
 		return -1;
 	buf_grew(&content, n > 0 ? (size_t)n : 0);
 	*ret = (struct pyro_file_read){0};
-	if (workspace_fill_read(p, ws, &content, size, max_bytes, ret, err) < 0)
+	if (workspace_fill_read(p, id, &content, size, max_bytes, ret, err) < 0)
 		return -1;
 	ret->path = mem_strdup(path);
 	return 0;
@@ -175,7 +174,8 @@ static int read_one(struct pyro *p, const struct pyro_read_workspace_disk_args *
 		return -1;
 	result = run_disk(p, &d, words, fd, NULL, &object, err);
 	if (result == 0)
-		result = take_content(p, &d.ws, path, a->max_bytes, fd, object, ret, err);
+		result = take_content(p, d.ws.workspace_id, path, a->max_bytes, fd, object, ret,
+				      err);
 	if (result == 0)
 		ret->workspace_id = TAKE_PTR(d.ws.workspace_id);
 	json_decref(object);

@@ -58,7 +58,7 @@ static int exec_in(struct pyro *p, const struct pyro_exec_workspace_args *a,
 		return -1;
 	m.execution_mode = mem_strdup(ws.execution_mode);
 	m.accel = mem_strdup(ws.accel);
-	result = workspace_patterns(p, &ws, &patterns, err);
+	result = workspace_patterns(p, ws.workspace_id, &patterns, err);
 	if (result == 0) {
 		shown = workspace_redact_words(patterns, a->command);
 		(void)redact_patterns_free(patterns);

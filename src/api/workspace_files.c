@@ -201,15 +201,14 @@ static size_t without_cut_character(const struct buf *content, bool is_truncated
 	return content->len;
 }
 
-int workspace_fill_read(struct pyro *p, const struct pyro_workspace *ws, const struct buf *content,
-			int64_t size, int64_t max_bytes, struct pyro_file_read *ret,
-			struct pyro_error *err)
+int workspace_fill_read(struct pyro *p, const char *id, const struct buf *content, int64_t size,
+			int64_t max_bytes, struct pyro_file_read *ret, struct pyro_error *err)
 {
 	const struct pyro_observer *observer = &p->observer;
 	AUTO_BUF struct buf shown = BUF_INIT(CONTENT_MAX);
 	struct redact_patterns *patterns;
 
-	if (workspace_patterns(p, ws, &patterns, err) < 0)
+	if (workspace_patterns(p, id, &patterns, err) < 0)
 		return -1;
 	redact_bytes(patterns, content->data, content->len, &shown);
 	(void)redact_patterns_free(patterns);
@@ -223,9 +222,8 @@ int workspace_fill_read(struct pyro *p, const struct pyro_workspace *ws, const s
 	return 0;
 }
 
-static int read_file(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
-		     const char *relative, int64_t max_bytes, struct pyro_file_read *ret,
-		     struct pyro_error *err)
+static int read_file(struct pyro *p, const char *id, struct remote *remote, const char *relative,
+		     int64_t max_bytes, struct pyro_file_read *ret, struct pyro_error *err)
 {
 	AUTO_BUF struct buf content = BUF_INIT((size_t)max_bytes);
 	const struct remote_io io = {.in_fd = -1, .on_output = take_bytes, .ctx = &content};
@@ -242,7 +240,7 @@ static int read_file(struct pyro *p, const struct pyro_workspace *ws, struct rem
 	if (r < 0)
 		return -1;
 	*ret = (struct pyro_file_read){0};
-	if (workspace_fill_read(p, ws, &content, size, max_bytes, ret, err) < 0)
+	if (workspace_fill_read(p, id, &content, size, max_bytes, ret, err) < 0)
 		return -1;
 	ret->path = workspace_absolute(relative);
 	return 0;
@@ -258,7 +256,7 @@ static int read_one(struct pyro *p, const struct pyro_read_workspace_file_args *
 
 	if (!relative || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
 		return -1;
-	result = read_file(p, &ws, remote, relative, a->max_bytes, ret, err);
+	result = read_file(p, ws.workspace_id, remote, relative, a->max_bytes, ret, err);
 	(void)remote_free(remote);
 	if (result == 0)
 		ret->workspace_id = TAKE_PTR(ws.workspace_id);

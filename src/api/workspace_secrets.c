@@ -13,34 +13,31 @@
 
 #include <string.h>
 
-static int load(struct pyro *p, const struct pyro_workspace *ws, struct secrets *ret,
-		struct pyro_error *err)
+static int load(struct pyro *p, const char *id, struct secrets *ret, struct pyro_error *err)
 {
-	AUTO_FREE char *dir = state_vm_dir(p->state, ws->workspace_id);
+	AUTO_FREE char *dir = state_vm_dir(p->state, id);
 
-	*ret = (struct secrets){0};
-	return ws->secrets_count ? secrets_load(dir, ret, err) : 0;
+	return secrets_load(dir, ret, err);
 }
 
-int workspace_patterns(struct pyro *p, const struct pyro_workspace *ws,
-		       struct redact_patterns **ret, struct pyro_error *err)
+int workspace_patterns(struct pyro *p, const char *id, struct redact_patterns **ret,
+		       struct pyro_error *err)
 {
 	struct secrets secrets;
 
-	if (load(p, ws, &secrets, err) < 0)
+	if (load(p, id, &secrets, err) < 0)
 		return -1;
 	*ret = secrets.n ? redact_patterns_new((const char *const *)secrets.values) : NULL;
 	secrets_done(&secrets);
 	return 0;
 }
 
-int workspace_secret_values(struct pyro *p, const struct pyro_workspace *ws, int *ret_fd,
-			    struct pyro_error *err)
+int workspace_secret_values(struct pyro *p, const char *id, int *ret_fd, struct pyro_error *err)
 {
 	AUTO_BUF struct buf data = BUF_INIT(SECRETS_TOTAL_MAX + SECRETS_MAX);
 	struct secrets secrets;
 
-	if (load(p, ws, &secrets, err) < 0)
+	if (load(p, id, &secrets, err) < 0)
 		return -1;
 	for (size_t i = 0; i < secrets.n; i++)
 		buf_append(&data, secrets.values[i], strlen(secrets.values[i]) + 1);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define CONTENT_MAX (1024 * 1024) /* of a file whose content is an argument */
+#define SECRET_OPTION "--secret"
 
 bool args_has(char *const *argv, const char *option)
 {
@@ -18,6 +19,26 @@ bool args_has(char *const *argv, const char *option)
 		if (strcmp(*argv, option) == 0)
 			return true;
 	return false;
+}
+
+static void hide_value(char *text)
+{
+	char *value = strchr(text, '=');
+
+	if (value)
+		memset(value + 1, '*', strlen(value + 1));
+}
+
+void args_hide(char *const *argv)
+{
+	const size_t len = strlen(SECRET_OPTION);
+
+	for (; *argv && strcmp(*argv, "--") != 0; argv++) {
+		if (strncmp(*argv, SECRET_OPTION "=", len + 1) == 0)
+			hide_value(*argv + len + 1);
+		else if (strcmp(*argv, SECRET_OPTION) == 0 && argv[1])
+			hide_value(argv[1]);
+	}
 }
 
 static int usage_hint(const struct command *command, struct pyro_error *err)

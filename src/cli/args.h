@@ -22,6 +22,12 @@ struct pyro_error;
  */
 json_t *args_parse(const struct command *command, char *const *argv, struct pyro_error *err);
 
+/*
+ * Overwrites the values of --secret where the system shows the command line of this process; to be
+ * called once they were parsed.
+ */
+void args_hide(char *const *argv);
+
 /* Makes the help of the command, or for a missing command an example, the next step. */
 void args_hint(const struct command *command, struct pyro_error *err);
 

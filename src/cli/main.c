@@ -1,6 +1,7 @@
 /* pyro, the command line: find the command, parse its words, call the operation, print. */
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/proc.h"
 #include "cli/args.h"
 #include "cli/attach.h"
 #include "cli/builtin.h"
@@ -184,8 +185,11 @@ static int run_op(const struct command *command, char **argv)
 	json_t *object = args_parse(command, argv, &err);
 	int code;
 
+	args_hide(argv);
 	if (!object)
 		return exit_error(&err, as_json);
+	if (json_object_get(object, "secrets"))
+		(void)proc_hide_memory(NULL);
 	if (values_decode(op, object, NAMING_CLI, args, &err) == 0) {
 		code = call_with_handle(op, args, as_json);
 	} else {

@@ -4,6 +4,7 @@
  * Nothing happens before the first tools/call: hosts start servers just to look at them.
  */
 #include "base/err.h"
+#include "base/proc.h"
 #include "mcp/profile.h"
 #include "mcp/server.h"
 
@@ -138,6 +139,7 @@ int main(int argc, char **argv)
 	if (!profile)
 		return fail(&err, EXIT_USAGE);
 	block_signals();
+	(void)proc_hide_memory(NULL); /* secrets come through it */
 	if (take_streams(&in_fd, &out_fd, &err) < 0)
 		return fail(&err, EXIT_OWN);
 	number = server_run(profile, in_fd, out_fd);

@@ -1,7 +1,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/redact.h"
-#include "test.h"
+#include "tests/test.h"
 
 #include <stdint.h>
 

@@ -245,3 +245,17 @@ TEST("a command is shown with its words' boundaries, and nothing in it moves the
 	form_command(&out, command);
 	CHECK_STR(buf_text(&out), "ls 'it'\\''s a  [2J  2J' -l");
 }
+
+TEST("what follows --secret is overwritten in the words, and nothing else")
+{
+	char **argv =
+		words("e|--secret|A=hush=hush|--secret=B=hush|--secret-file|C=/d|--name|n=m|--|"
+		      "--secret|D=x");
+
+	args_hide(argv);
+	CHECK_STR(argv[2], "A=*********");
+	CHECK_STR(argv[3], "--secret=B=****");
+	CHECK_STR(argv[5], "C=/d");
+	CHECK_STR(argv[7], "n=m");
+	CHECK_STR(argv[10], "D=x");
+}
