@@ -13,8 +13,8 @@
 
 #include <sys/queue.h>
 
-#define MUX_CALLS_MAX 256                 /* under way at once; more wait at the client */
-#define MUX_CALL_WINDOW (1024 * 1024)     /* bytes of one call that may wait to be consumed */
+#define MUX_CALLS_MAX 512                 /* under way at once; more wait at the client */
+#define MUX_CALL_WINDOW (512 * 1024)      /* bytes of one call that may wait to be consumed */
 #define MUX_NAME_MAX 64                   /* bytes of a call's name */
 #define MUX_OUT_GOAL ((size_t)256 * 1024) /* frames are made until this much waits for write() */
 #define MUX_FRAME_MAX (128 * 1024)

@@ -341,15 +341,15 @@ static int begin(struct request *request, json_t *args, json_t **ret, struct pyr
 	return row->run(request, args, ret, err);
 }
 
-/* The first JSON are the arguments; the only one after them is {"kill": true} to what runs. */
+/* The first JSON are the arguments; those after them are for what runs. */
 static void on_json(struct request *request, const char *text, size_t len)
 {
 	json_t *json = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *result = NULL;
 	struct pyro_error err;
 
 	if (request->has_begun) {
-		if (request->exec && json_is_true(json_object_get(json, "kill")))
-			exec_kill(request->exec);
+		if (request->exec)
+			exec_message(request->exec, json);
 		json_decref(json);
 		return;
 	}

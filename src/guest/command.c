@@ -1,6 +1,7 @@
 #include "guest/command.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "guest/root.h"
 
@@ -15,8 +16,38 @@
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
 
+/* bash would else frame what is pasted in escape sequences, which programs see as input. */
+static const char inputrc[] = "set enable-bracketed-paste off\n";
+
+/* The path of the shell's file of settings, owned by the caller; NULL with err. */
+static char *make_inputrc(const struct command_config *config, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = mem_strdup(config->is_guest ? "/run/pyro-shells" : config->dir);
+	AUTO_FREE char *path = mem_printf("%s/inputrc", dir);
+
+	if (!file_exists(path) &&
+	    (dir_make(dir, 0755, err) < 0 ||
+	     file_write_atomic(path, inputrc, strlen(inputrc), 0644, err) < 0))
+		return NULL;
+	return TAKE_PTR(path);
+}
+
+/* An environment in the making: a name that was given keeps its value. */
+struct env {
+	char **v;
+	size_t n;
+	const json_t *given;
+};
+
+static void add(struct env *env, const char *name, const char *value)
+{
+	if (!json_object_get(env->given, name))
+		env->v[env->n++] = mem_printf("%s=%s", name, value);
+}
+
 /* What a command finds in its environment, as in a good CI; on a host, the user's own values. */
-static char **make_env(const struct command_config *config, const json_t *given)
+static char **make_env(const struct command_config *config, bool has_terminal,
+		       const char *inputrc_path, const json_t *given)
 {
 	static const char *const base[][2] = {
 		{"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -26,23 +57,28 @@ static char **make_env(const struct command_config *config, const json_t *given)
 		{"SHELL", "/bin/sh"},
 		{"LANG", "C.UTF-8"},
 	};
-	char **env = mem_zalloc(ARRAY_SIZE(base) + json_object_size(given) + 2, sizeof(*env));
+	struct env env = {
+		.v = mem_zalloc(ARRAY_SIZE(base) + json_object_size(given) + 5, sizeof(*env.v)),
+		.given = given,
+	};
 	const char *name;
 	json_t *value;
-	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(base); i++) {
 		const char *own = config->is_guest ? NULL : getenv(base[i][0]);
 
-		if (!json_object_get(given, base[i][0]))
-			env[n++] = mem_printf("%s=%s", base[i][0], own ? own : base[i][1]);
+		add(&env, base[i][0], own ? own : base[i][1]);
 	}
-	if (!json_object_get(given, "TERM"))
-		env[n++] = mem_strdup("TERM=dumb");
+	add(&env, "TERM", has_terminal ? "xterm-256color" : "dumb");
+	if (inputrc_path) {
+		add(&env, "INPUTRC", inputrc_path);
+		add(&env, "HISTFILE", "");
+		add(&env, "PS1", geteuid() == 0 ? "$PWD # " : "$PWD $ ");
+	}
 	/* jansson's macro wants a pointer that is not const and changes nothing. */
-	json_object_foreach((json_t *)(uintptr_t)given, name, value) env[n++] =
+	json_object_foreach((json_t *)(uintptr_t)given, name, value) env.v[env.n++] =
 		mem_printf("%s=%s", name, json_string_value(value));
-	return env;
+	return env.v;
 }
 
 static int check_env(json_t *env, struct pyro_error *err)
@@ -60,6 +96,25 @@ static int check_env(json_t *env, struct pyro_error *err)
 			return err_set(err, PYRO_E_INVALID, "env '%s' is not a string", name);
 	}
 	return 0;
+}
+
+/* The interactive shell; no start-up file may change what its user sees. */
+static char **make_shell_argv(void)
+{
+	static const char *const bash[] = {"/bin/bash", "/usr/bin/bash"};
+	static const char *const words[] = {"--noprofile", "--norc", "-i"};
+	char **argv = mem_zalloc(ARRAY_SIZE(words) + 2, sizeof(*argv));
+
+	for (size_t i = 0; i < ARRAY_SIZE(bash) && !argv[0]; i++)
+		if (access(bash[i], X_OK) == 0)
+			argv[0] = (char *)(uintptr_t)bash[i];
+	for (size_t i = 0; i < ARRAY_SIZE(words) && argv[0]; i++)
+		argv[i + 1] = (char *)(uintptr_t)words[i];
+	if (!argv[0]) {
+		argv[0] = (char *)(uintptr_t) "/bin/sh";
+		argv[1] = (char *)(uintptr_t) "-i";
+	}
+	return argv;
 }
 
 /* The strings are borrowed from the JSON; the vector is the caller's. NULL with err. */
@@ -108,38 +163,64 @@ static int open_cwd(const struct command_config *config, const char *cwd, struct
 	return fd;
 }
 
+/* The arguments, still as they came. */
+struct given {
+	json_t *list, *cwd, *env, *size;
+	const char *shell;
+	json_int_t timeout_ms;
+	int is_interactive, has_input, is_whole, tells_pid;
+};
+
+static int check(const struct given *given, struct pyro_error *err)
+{
+	const json_t *list = given->list;
+
+	if (!given->shell + !list + !given->is_interactive != 2 || (list && !json_array_size(list)))
+		return err_set(err, PYRO_E_INVALID,
+			       "exec: one of argv, shell and interactive must say what to run");
+	if (given->is_interactive && !given->size)
+		return err_set(err, PYRO_E_INVALID, "exec: interactive needs a pty");
+	if (given->timeout_ms < 0 || given->timeout_ms > TIMEOUT_MAX_MS)
+		return err_set(err, PYRO_E_INVALID, "exec: timeout_ms is not in 0..%lld",
+			       TIMEOUT_MAX_MS);
+	if (given->cwd && !json_is_string(given->cwd) && !json_is_null(given->cwd))
+		return err_set(err, PYRO_E_INVALID, "exec: cwd is not a string");
+	return check_env(given->env, err);
+}
+
 int command_parse(struct command *command, const struct command_config *config, json_t *args,
 		  struct pyro_error *err)
 {
-	json_t *list = NULL, *cwd = NULL, *env = NULL;
-	const char *shell = NULL;
-	json_int_t timeout_ms = 0;
-	int has_input = 0;
+	struct given given = {0};
+	AUTO_FREE char *inputrc_path = NULL;
 	json_error_t error;
 
-	if (json_unpack_ex(args, &error, 0, "{s?o s?s s?o s?o s?b s?I !}", "argv", &list, "shell",
-			   &shell, "cwd", &cwd, "env", &env, "stdin", &has_input, "timeout_ms",
-			   &timeout_ms) < 0)
+	if (json_unpack_ex(args, &error, 0, "{s?o s?s s?b s?o s?o s?b s?I s?o s?b s?b !}", "argv",
+			   &given.list, "shell", &given.shell, "interactive", &given.is_interactive,
+			   "cwd", &given.cwd, "env", &given.env, "stdin", &given.has_input,
+			   "timeout_ms", &given.timeout_ms, "pty", &given.size, "whole",
+			   &given.is_whole, "tell_pid", &given.tells_pid) < 0)
 		return err_set(err, PYRO_E_INVALID, "exec: %s", error.text);
-	if (!shell == !list || (list && !json_array_size(list)))
-		return err_set(err, PYRO_E_INVALID,
-			       "exec: either argv or shell must say what to run");
-	if (timeout_ms < 0 || timeout_ms > TIMEOUT_MAX_MS)
-		return err_set(err, PYRO_E_INVALID, "exec: timeout_ms is not in 0..%lld",
-			       TIMEOUT_MAX_MS);
-	if (cwd && !json_is_string(cwd) && !json_is_null(cwd))
-		return err_set(err, PYRO_E_INVALID, "exec: cwd is not a string");
-	if (check_env(env, err) < 0)
+	if (check(&given, err) < 0)
 		return -1;
-	command->argv = make_argv(list, shell, err);
+	if (given.size && !terminal_parse_size(given.size, &command->size))
+		return err_set(err, PYRO_E_INVALID, "exec: pty is not cols and rows in 1..%d",
+			       TERMINAL_SIDE_MAX);
+	command->argv =
+		given.is_interactive ? make_shell_argv() : make_argv(given.list, given.shell, err);
 	if (!command->argv)
 		return -1;
-	command->cwd_fd = open_cwd(config, json_string_value(cwd), err);
+	command->cwd_fd = open_cwd(config, json_string_value(given.cwd), err);
 	if (command->cwd_fd < 0)
 		return -1;
-	command->env = make_env(config, env);
-	command->has_input = has_input;
-	command->timeout_ms = timeout_ms;
+	if (given.is_interactive && !(inputrc_path = make_inputrc(config, err)))
+		return -1;
+	command->env = make_env(config, given.size, inputrc_path, given.env);
+	command->has_input = given.has_input;
+	command->has_terminal = given.size;
+	command->is_whole = given.is_whole;
+	command->tells_pid = given.tells_pid;
+	command->timeout_ms = given.timeout_ms;
 	return 0;
 }
 

@@ -4,6 +4,8 @@
 #ifndef GUEST_COMMAND_H
 #define GUEST_COMMAND_H
 
+#include "guest/terminal.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +22,10 @@ struct command {
 	char **env;
 	int cwd_fd;
 	bool has_input;
+	bool has_terminal;
+	bool is_whole;  /* what is left of its tree is killed when it has ended */
+	bool tells_pid; /* by an event, before all else */
+	struct terminal_size size;
 	int64_t timeout_ms; /* 0: none */
 };
 
@@ -29,7 +35,11 @@ struct command {
 	}
 #define AUTO_COMMAND __attribute__((cleanup(command_done)))
 
-/* Fills *command, which is COMMAND_INIT before, from the arguments of the call. */
+/*
+ * Fills *command, which is COMMAND_INIT before, from the arguments of the call: {"argv" | "shell" |
+ * "interactive", "cwd", "env", "stdin", "timeout_ms", "pty", "whole", "tell_pid"}. An interactive
+ * shell's file of settings is written where it is missing.
+ */
 int command_parse(struct command *command, const struct command_config *config, json_t *args,
 		  struct pyro_error *err);
 void command_done(struct command *command);

@@ -5,8 +5,7 @@
  * itself (put, scan and so on), which may block as it likes because it runs in a process of its
  * own.
  *
- * Back-pressure: a pipe is not read while more than MUX_QUEUE_GOAL bytes of the call wait to be
- * sent, and input is acknowledged to the mux only when the child took it.
+ * A command may have a terminal (guest/terminal.h) instead of pipes.
  *
  * Ownership: an exec belongs to itself: it is gone when its first process ended and its call is
  * closed. exec_start hands it out for the call's events; after exec_abandon nobody may use it.
@@ -33,7 +32,7 @@ struct exec_config {
 /* Once; what the configuration points to stays the caller's, for ever. */
 void exec_init(const struct exec_config *config);
 
-/* The command that {"argv" | "shell", "cwd", "env", "stdin", "timeout_ms"} describes. */
+/* The command that the arguments describe (guest/command.h). */
 struct exec *exec_command(struct mux_call *call, json_t *args, struct pyro_error *err);
 
 struct exec_function {
@@ -55,8 +54,11 @@ struct exec *exec_function(struct mux_call *call, const struct exec_function *fu
 /* The call's events: input that came, an empty one ends it; and the call's queue has drained. */
 void exec_input(struct exec *exec, const char *data, size_t len);
 void exec_drained(struct exec *exec);
-/* Kills the whole tree; the result follows as always. */
-void exec_kill(struct exec *exec);
+/*
+ * What the client says meanwhile: {"kill": true} kills the whole tree; {"signal": NAME} and
+ * {"resize": {cols, rows}} are for commands. Anything else is ignored.
+ */
+void exec_message(struct exec *exec, json_t *message);
 /* The call is closed: kills the tree unless the result was sent. */
 void exec_abandon(struct exec *exec);
 

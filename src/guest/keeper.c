@@ -79,8 +79,8 @@ static void list_processes(struct processes *all)
 		(void)closedir(dir);
 }
 
-/* SIGKILL to every descendant that can be seen now; the caller repeats until none is left. */
-static void kill_descendants(pid_t root)
+/* To every descendant that can be seen now; who kills repeats it until none is left. */
+static void signal_descendants(pid_t root, int number)
 {
 	struct processes all = {0};
 	AUTO_FREE pid_t *doomed = NULL;
@@ -92,7 +92,7 @@ static void kill_descendants(pid_t root)
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < all.n; k++)
 			if (all.v[k].parent == doomed[i] && all.v[k].pid != root) {
-				(void)kill(all.v[k].pid, SIGKILL);
+				(void)kill(all.v[k].pid, number);
 				doomed[n++] = all.v[k].pid;
 				all.v[k].parent = 0;
 			}
@@ -113,22 +113,26 @@ static bool reap(pid_t first, int *ret_status, bool *ret_is_ended)
 	return pid == 0;
 }
 
-/* Waits for a signal; while killing, a little at most. */
+/* Waits for a signal, and passes on what is to be; while killing, a little at most. */
 static int await_signal(const sigset_t *set, bool is_killing)
 {
 	const struct timespec pause = {.tv_nsec = KILL_PAUSE_NS};
+	siginfo_t info;
+	int number = sigtimedwait(set, &info, is_killing ? &pause : NULL);
 
-	return sigtimedwait(set, NULL, is_killing ? &pause : NULL);
+	if (number == KEEPER_FORWARD && info.si_code == SI_QUEUE)
+		signal_descendants(getpid(), info.si_value.sival_int);
+	return number;
 }
 
 static void keep(pid_t first, int status_fd, const sigset_t *set)
 {
 	bool is_ended = false, is_killing = false, is_told = false;
-	int status = SIGKILL; /* what is told when fork refused: as if it had been killed */
+	int status = SIGKILL;
 
 	while (reap(first, &status, &is_ended)) {
 		if (is_killing)
-			kill_descendants(getpid());
+			signal_descendants(getpid(), SIGKILL);
 		else if (is_ended && !is_told)
 			is_told = write(status_fd, &status, sizeof(status)) > 0;
 		if (await_signal(set, is_killing) == SIGTERM)
@@ -147,6 +151,7 @@ void keeper_main(int (*run)(const void *arg), const void *arg, int status_fd, pi
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGCHLD);
 	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, KEEPER_FORWARD);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -155,6 +160,8 @@ void keeper_main(int (*run)(const void *arg), const void *arg, int status_fd, pi
 	first = fork();
 	if (first == 0)
 		keeper_run_first(run, arg);
+	if (first < 0 || write(status_fd, &first, sizeof(first)) < 0)
+		_exit(1);
 	/* The command's streams end when the command closes them, whatever the keeper does. */
 	(void)dup2(status_fd, 0);
 	(void)close_range(1, ~0U, 0);

@@ -31,6 +31,8 @@
 #define PROCESSES_MAX 16384
 #define REAP_MAX 16
 #define TIDY_MS 100
+#define START_MS 10000
+#define PIDS_MAX (256 * 1024) /* bytes of cgroup.procs, which names PROCESSES_MAX at the most */
 /* Memory of the guest that its commands cannot have: the agent's and the kernel's. */
 #define RESERVE_BYTES (24LL * 1024 * 1024)
 
@@ -38,10 +40,13 @@ struct tree {
 	struct tree *next;
 	unsigned number;          /* names its cgroup */
 	pid_t pid;                /* the first process, or its keeper; 0: reaped */
+	pid_t first;              /* the first process, for ever */
 	struct loop_fd status_fd; /* from the keeper */
+	struct loop_fd events_fd; /* the cgroup's, while on_empty is due */
 	const struct tree_ops *ops;
 	void *ctx;
-	bool is_ended; /* on_exit was called */
+	bool is_ended;  /* on_exit was called */
+	bool is_ending; /* on_empty is due */
 	bool is_released;
 };
 
@@ -194,6 +199,24 @@ static void on_status(struct loop_fd *src, uint32_t events)
 	read_status(src->ctx);
 }
 
+static void close_events(struct tree *tree)
+{
+	if (!tree->events_fd.is_added)
+		return;
+	loop_remove_fd(self.loop, &tree->events_fd);
+	fd_close(&tree->events_fd.fd);
+}
+
+static void tell_empty(struct tree *tree)
+{
+	if (!tree->is_ending)
+		return;
+	tree->is_ending = false;
+	close_events(tree);
+	if (!tree->is_released)
+		tree->ops->on_empty(tree);
+}
+
 static void reaped(pid_t pid, int status)
 {
 	struct tree *tree = self.trees;
@@ -203,10 +226,12 @@ static void reaped(pid_t pid, int status)
 	if (!tree)
 		return; /* an orphan that was handed to PID 1 */
 	tree->pid = 0;
-	if (self.is_guest)
+	if (self.is_guest) {
 		end_tree(tree, status);
-	else
-		read_status(tree);
+		return;
+	}
+	read_status(tree);
+	tell_empty(tree);
 }
 
 /*
@@ -291,7 +316,21 @@ static int start_in_cgroup(struct tree *tree, int (*run)(const void *arg), const
 		(void)rmdir(path);
 		return -1;
 	}
+	tree->first = tree->pid;
 	return 0;
+}
+
+/* What the keeper tells at once; an error if it could not start it. */
+static int read_first_pid(struct tree *tree, struct pyro_error *err)
+{
+	struct pollfd p = {.fd = tree->status_fd.fd, .events = POLLIN};
+
+	if (poll(&p, 1, START_MS) > 0 &&
+	    read(p.fd, &tree->first, sizeof(tree->first)) == (ssize_t)sizeof(tree->first))
+		return 0;
+	loop_remove_fd(self.loop, &tree->status_fd);
+	(void)kill(tree->pid, SIGTERM);
+	return err_set(err, PYRO_E_SYSTEM, "start a process: it has no keeper");
 }
 
 static int start_with_keeper(struct tree *tree, int (*run)(const void *arg), const void *arg,
@@ -317,6 +356,9 @@ static int start_with_keeper(struct tree *tree, int (*run)(const void *arg), con
 		loop_remove_fd(self.loop, &tree->status_fd);
 		return -1;
 	}
+	fd_close(&write_end);
+	if (read_first_pid(tree, err) < 0)
+		return -1;
 	(void)TAKE_FD(read_end);
 	return 0;
 }
@@ -346,6 +388,11 @@ void *tree_ctx(const struct tree *tree)
 	return tree->ctx;
 }
 
+pid_t tree_first_pid(const struct tree *tree)
+{
+	return tree->first;
+}
+
 void tree_kill(struct tree *tree)
 {
 	char path[64];
@@ -358,8 +405,72 @@ void tree_kill(struct tree *tree)
 		(void)kill(tree->pid, self.is_guest ? SIGKILL : SIGTERM);
 }
 
+/* The file cgroup.events; reading it is also what the next event is relative to. */
+static bool is_populated(int fd)
+{
+	char text[128];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, "populated 1") != NULL;
+}
+
+static void on_cgroup_event(struct loop_fd *src, uint32_t events)
+{
+	(void)events;
+	if (!is_populated(src->fd))
+		tell_empty(src->ctx);
+}
+
+bool tree_end(struct tree *tree)
+{
+	AUTO_FD int fd = -1;
+	char path[64];
+
+	tree_kill(tree);
+	if (!self.is_guest) {
+		tree->is_ending = tree->pid;
+		return !tree->is_ending;
+	}
+	group_path(tree->number, "/cgroup.events", path, sizeof(path));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	tree->events_fd.on_ready = on_cgroup_event;
+	tree->events_fd.ctx = tree;
+	if (fd < 0 || !is_populated(fd) ||
+	    loop_add_fd(self.loop, &tree->events_fd, fd, EPOLLPRI, NULL) < 0)
+		return true;
+	(void)TAKE_FD(fd);
+	tree->is_ending = true;
+	return false;
+}
+
+static void signal_cgroup(const struct tree *tree, int number)
+{
+	AUTO_BUF struct buf pids = BUF_INIT(PIDS_MAX);
+	char path[64];
+	int64_t pid;
+
+	group_path(tree->number, "/cgroup.procs", path, sizeof(path));
+	if (file_read(path, &pids, NULL) < 0 || !pids.len)
+		return;
+	for (char *at = pids.data, *end; (end = strchr(at, '\n')); at = end + 1) {
+		*end = '\0';
+		if (parse_int(at, 2, INT32_MAX, &pid))
+			(void)kill((pid_t)pid, number);
+	}
+}
+
+void tree_signal(struct tree *tree, int number)
+{
+	if (self.is_guest)
+		signal_cgroup(tree, number);
+	else if (tree->pid)
+		(void)sigqueue(tree->pid, KEEPER_FORWARD, (union sigval){.sival_int = number});
+}
+
 void tree_release(struct tree *tree)
 {
+	close_events(tree);
 	tree->is_released = true;
 	if (!self.tidy.is_armed)
 		loop_set_timer(self.loop, &self.tidy, deadline_in(TIDY_MS));

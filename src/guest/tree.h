@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct loop;
 struct pyro_error;
@@ -25,6 +26,8 @@ struct tree;
 struct tree_ops {
 	/* The first process of the tree ended; called once, from the loop. */
 	void (*on_exit)(struct tree *tree, int wait_status);
+	/* After tree_end: nothing of the tree lives any more; called once, from the loop. */
+	void (*on_empty)(struct tree *tree);
 };
 
 /* Prepares reaping, and in a guest the parent group; needs /sys/fs/cgroup there. Once. */
@@ -37,8 +40,14 @@ int tree_init(struct loop *loop, bool is_guest, struct pyro_error *err);
 struct tree *tree_start(int (*run)(const void *arg), const void *arg, const struct tree_ops *ops,
 			void *ctx, struct pyro_error *err);
 void *tree_ctx(const struct tree *tree);
+/* Of the first process, which may be long gone. */
+pid_t tree_first_pid(const struct tree *tree);
 /* SIGKILL to all of it, without waiting. */
 void tree_kill(struct tree *tree);
+/* The same; true if nothing of it lives now (zombies do not), else on_empty follows. */
+bool tree_end(struct tree *tree);
+/* Sends a signal to every process of it. */
+void tree_signal(struct tree *tree, int number);
 void tree_release(struct tree *tree);
 
 /*

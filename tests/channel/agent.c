@@ -4,6 +4,7 @@
 #include "channel/call.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct run *last_run;
@@ -40,9 +41,28 @@ struct agent *start_agent_in(const char *dir)
 	return agent;
 }
 
+/* A machine's agent, through its supervisor. */
+static struct agent *connect_agent(const char *path)
+{
+	static const struct mux_ops ops = {.on_down = on_down};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct agent *agent = mem_zalloc(1, sizeof(*agent));
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(strlen(path) < sizeof(address.sun_path));
+	memcpy(address.sun_path, path, strlen(path));
+	CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	agent->loop = loop_new();
+	agent->mux = mux_new(agent->loop, fd, fd, MUX_CLIENT, &ops, agent, NULL);
+	CHECK(agent->mux);
+	return agent;
+}
+
 struct agent *start_agent(void)
 {
-	return start_agent_in(test_dir());
+	const char *socket = getenv("PYRO_TEST_SOCKET");
+
+	return socket ? connect_agent(socket) : start_agent_in(test_dir());
 }
 
 static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -152,6 +172,13 @@ json_t *line(const char *shell)
 struct run *sh(struct agent *agent, const char *shell)
 {
 	return call(agent, "exec", line(shell));
+}
+
+bool is_alive_in(struct agent *agent, long long pid)
+{
+	AUTO_FREE char *command = mem_printf("kill -0 %lld", pid);
+
+	return number(sh(agent, command), "exit_code") == 0;
 }
 
 long long number(const struct run *run, const char *field)

@@ -42,6 +42,7 @@ struct run {
 	struct pyro_error error; /* of a call that broke off */
 };
 
+/* Where PYRO_TEST_SOCKET names a supervisor's socket: its guest's agent instead. */
 struct agent *start_agent(void);
 /* The same in another directory. */
 struct agent *start_agent_in(const char *dir);
@@ -54,6 +55,8 @@ void finish(struct run *run);
 struct run *call(struct agent *agent, const char *name, json_t *args);
 struct run *call_with(struct agent *agent, const char *name, json_t *args, const char *input,
 		      size_t len);
+/* Whether the agent sees such a process. */
+bool is_alive_in(struct agent *agent, long long pid);
 /* The arguments of a shell line, and its run. */
 json_t *line(const char *shell);
 struct run *sh(struct agent *agent, const char *shell);
