@@ -97,11 +97,19 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, enum machine_kind
 			  image.kernel_digest, "initrd_id", image.initrd_digest));
 }
 
-static bool has_secrets(struct pyro *p, const struct pyro_vm *vm)
+/* What a host could not keep apart from its own processes; NULL if there is none of it. */
+static const char *needs_guest(struct pyro *p, const struct pyro_vm *vm)
 {
-	AUTO_FREE char *path = state_vm_file(p->state, vm->vm_id, STATE_SECRETS);
+	AUTO_FREE char *secrets = state_vm_file(p->state, vm->vm_id, STATE_SECRETS);
 
-	return file_exists(path);
+	if (file_exists(secrets))
+		return "a workspace with secrets";
+	return vm->network_enabled ? "a VM with a network policy" : NULL;
+}
+
+static bool is_no_guest(const struct pyro_error *error)
+{
+	return error->code == PYRO_E_MISSING_DEPENDENCY || error->code == PYRO_E_NO_GUEST;
 }
 
 /* What the supervisor is told to start; NULL with err. */
@@ -110,8 +118,7 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 {
 	AUTO_FREE char *cache_dir = install_cache_dir(err);
 	AUTO_FREE char *agent = cache_dir ? handle_program("guest", "pyro-agent", err) : NULL;
-	/* A host's processes have a network that no policy holds for. */
-	bool may_be_host = vm->allow_host_compat && !vm->network_enabled;
+	const char *guest_only = needs_guest(p, vm);
 	struct pyro_error why;
 	json_t *spec;
 
@@ -120,15 +127,12 @@ static json_t *make_spec(struct pyro *p, const char *op, const struct pyro_vm *v
 	spec = json_pack("{s:I, s:I, s:f, s:s, s:s, s:b}", "vcpu_count", (json_int_t)vm->vcpu_count,
 			 "mem_mib", (json_int_t)vm->mem_mib, "expires_at", vm->expires_at,
 			 "cache_dir", cache_dir, "agent_path", agent, "allow_host_compat",
-			 may_be_host);
+			 vm->allow_host_compat && !guest_only);
 	if (add_guest(p, vm, kind, cache_dir, agent, spec, &why) == 0)
 		return spec;
-	if (has_secrets(p, vm)) {
-		(void)err_wrap(&why, "a workspace with secrets needs a guest");
-	} else if (vm->network_enabled && vm->allow_host_compat) {
-		(void)err_wrap(&why, "a VM with a network policy needs a guest");
-	} else if (may_be_host &&
-		   (why.code == PYRO_E_MISSING_DEPENDENCY || why.code == PYRO_E_NO_GUEST)) {
+	if (vm->allow_host_compat && is_no_guest(&why) && guest_only) {
+		(void)err_wrap(&why, "%s needs a guest", guest_only);
+	} else if (vm->allow_host_compat && is_no_guest(&why)) {
 		handle_phase(p, op, "phase=fallback %s", why.message);
 		(void)json_object_set_new(spec, "host_compat", json_true());
 		return spec;

@@ -188,7 +188,7 @@ static int start_vm(struct supervisor *s, struct pyro_error *err)
 	look_at_clock(&s->ttl);
 	if (!is_host && start_guest(s, &spec, &hooks, &why) == 0)
 		return 0;
-	if (!is_host && !(may_be_host && is_no_guest(&why) && !s->secrets.n)) {
+	if (!is_host && !(may_be_host && is_no_guest(&why))) {
 		*err = why;
 		return -1;
 	}
