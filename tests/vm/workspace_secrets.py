@@ -306,3 +306,14 @@ def test_many_at_once(lab):
     thread.join()
     assert not bad, bad[0]
     ws.delete()
+
+
+def test_shell(lab):
+    """a shell shows no value, neither of a command's output nor of what is typed, and its prompt"""
+    ws = lab.workspace("--secret", f"TOKEN=#{TOKEN}")
+    shell = ws("shell open", "--secret-env", "TOKEN")["shell_id"]
+    ws("shell write", shell, "--input", f'echo "$TOKEN"; echo "#{TOKEN}"; echo $((40+2))')
+    screen = eventually(lambda: (text := ws("shell read", shell)["output"]).count("#") > 1 and
+                        "42\r\n" in text and text.endswith("# ") and text, 20, "the prompt")
+    assert screen.count(MARK) >= 3 and not found_in(screen.encode()), screen
+    ws.delete()
