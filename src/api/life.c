@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "workspace/history.h"
 #include "workspace/records.h"
+#include "workspace/services.h"
 #include "workspace/shells.h"
 #include "workspace/state.h"
 
@@ -80,7 +81,9 @@ int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_er
 	dir = state_vm_dir(p->state, id);
 	if (records_fail_vm(p->records, id, "its supervisor was killed", err) < 0 ||
 	    history_interrupt(p->records, id, err) < 0 ||
-	    shells_clear(p->records, dir, id, err) < 0)
+	    shells_clear(p->records, dir, id, err) < 0 ||
+	    services_fail(p->records, id, "the workspace's supervisor was killed", clock_wall(),
+			  err) < 0)
 		return -1;
 	return records_get_vm(p->records, id, ret, err);
 }

@@ -187,19 +187,25 @@ void machine_give_up(struct pyro *p, struct machine *m, bool is_owned)
 	machine_done(m);
 }
 
-static json_t *exec_args(const char *const *command, int64_t timeout_seconds)
+void machine_add_command(json_t *args, const char *const *command)
 {
-	json_t *args = json_pack("{s:I}", "timeout_ms", (json_int_t)timeout_seconds * 1000);
 	json_t *argv;
 
 	if (command[0] && !command[1]) {
 		(void)json_object_set_new(args, "shell", json_string(command[0]));
-		return args;
+		return;
 	}
 	argv = json_array();
 	for (size_t i = 0; command[i]; i++)
 		(void)json_array_append_new(argv, json_string(command[i]));
 	(void)json_object_set_new(args, "argv", argv);
+}
+
+static json_t *exec_args(const char *const *command, int64_t timeout_seconds)
+{
+	json_t *args = json_pack("{s:I}", "timeout_ms", (json_int_t)timeout_seconds * 1000);
+
+	machine_add_command(args, command);
 	return args;
 }
 
@@ -262,7 +268,7 @@ static json_t *recorded_word(const char *word)
 	return json_string(marked);
 }
 
-static json_t *recorded_command(const char *const *command)
+json_t *machine_recorded_command(const char *const *command)
 {
 	json_t *words;
 
@@ -285,8 +291,8 @@ int machine_exec_recorded(struct machine *m, const struct machine_command *c, st
 	}
 	(void)json_object_set_new(args, "cwd", json_string(c->cwd));
 	(void)json_object_set_new(args, "record",
-				  json_pack("{s:o, s:s}", "command", recorded_command(c->shown),
-					    "cwd", c->cwd));
+				  json_pack("{s:o, s:s}", "command",
+					    machine_recorded_command(c->shown), "cwd", c->cwd));
 	return run(m, args, c->shown, ret, ret_sequence, err);
 }
 

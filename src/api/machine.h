@@ -6,6 +6,8 @@
 
 #include "pyro.h"
 
+#include <jansson.h>
+
 struct remote;
 
 /* A VM that is about to be started. */
@@ -45,6 +47,11 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
  */
 int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
 		 struct pyro_run *ret, struct pyro_error *err);
+
+/* An operation's command in the arguments of an exec: one word is "shell", several are "argv". */
+void machine_add_command(json_t *args, const char *const *command);
+/* The same as records keep it, a text or a list, each cut where it is very long. The caller's. */
+json_t *machine_recorded_command(const char *const *command);
 
 struct machine_command {
 	const char *const *command;

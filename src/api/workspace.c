@@ -21,6 +21,7 @@
 #include "workspace/output.h"
 #include "workspace/records.h"
 #include "workspace/secrets.h"
+#include "workspace/services.h"
 #include "workspace/snapshots.h"
 #include "workspace/state.h"
 #include "workspace/tree.h"
@@ -625,6 +626,7 @@ static int reset_stopped(struct pyro *p, const struct pyro_workspace *ws, const 
 	    workspaces_reset(p->records, ws->workspace_id, clock_wall(), err) < 0)
 		return -1;
 	output_remove_all(dir);
+	services_remove_all_logs(dir);
 	return life_start(p, "workspace-reset", ws->workspace_id, err);
 }
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "ops/ops.h"
 #include "workspace/history.h"
+#include "workspace/services.h"
 #include "workspace/shells.h"
 #include "workspace/snapshots.h"
 
@@ -72,6 +73,8 @@ static int take_events(struct pyro *p, struct pyro_workspace_summary *s, struct 
 	for (size_t i = 0; i < count; i++) {
 		if (strcmp(events[i].kind, "export") == 0)
 			append(&s->artifacts.exports, &s->artifacts.exports_count, &events[i]);
+		else if (strncmp(events[i].kind, "service", 7) == 0)
+			append(&s->services.events, &s->services.events_count, &events[i]);
 		else if (strncmp(events[i].kind, "snapshot", 8) == 0)
 			append(&s->snapshots.events, &s->snapshots.events_count, &events[i]);
 		else if (strncmp(events[i].kind, "shell", 5) == 0)
@@ -95,6 +98,26 @@ static int count_snapshots(struct pyro *p, struct pyro_workspace_summary *s, str
 		pyro_snapshot_done(&snapshots[i]);
 	}
 	free(snapshots);
+	return 0;
+}
+
+static int take_services(struct pyro *p, struct pyro_workspace_summary *s, struct pyro_error *err)
+{
+	struct pyro_service *services = NULL;
+	size_t count = 0;
+
+	if (services_list(p->records, s->workspace_id, &services, &count, err) < 0)
+		return -1;
+	s->services.current = mem_zalloc(count + 1, sizeof(*s->services.current));
+	s->services.current_count = count;
+	for (size_t i = 0; i < count; i++) {
+		s->services.current[i] = (struct pyro_service_brief){
+			.service_name = TAKE_PTR(services[i].service_name),
+			.state = TAKE_PTR(services[i].state),
+		};
+		pyro_service_done(&services[i]);
+	}
+	free(services);
 	return 0;
 }
 
@@ -171,7 +194,7 @@ static int summarize(struct pyro *p, struct pyro_workspace *ws, struct pyro_work
 	s->has_session = s->has_commands = s->has_changes = s->has_services = true;
 	s->has_artifacts = s->has_snapshots = true;
 	if (take_commands(p, s, err) < 0 || take_events(p, s, err) < 0 ||
-	    count_snapshots(p, s, err) < 0 ||
+	    count_snapshots(p, s, err) < 0 || take_services(p, s, err) < 0 ||
 	    shells_list(p->records, s->workspace_id, &s->shells, &s->shells_count, err) < 0)
 		return -1;
 	take_changes(p, ws, &s->changes);

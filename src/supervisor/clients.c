@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "channel/call.h"
 #include "channel/mux.h"
+#include "supervisor/services.h"
 #include "supervisor/shells.h"
 #include "vm/network.h"
 #include "workspace/state.h"
@@ -222,7 +223,7 @@ static void client_call(struct mux *mux, struct mux_call *call, const char *name
 			return;
 		}
 	}
-	if (shells_call(s, call, name))
+	if (shells_call(s, call, name) || services_call(s, call, name))
 		return;
 	(void)err_set(&error, PYRO_E_NOT_FOUND, "there is no call '%s'", name);
 	mux_fail(call, &error);

@@ -12,10 +12,12 @@
 #include "base/redact.h"
 #include "channel/call.h"
 #include "channel/mux.h"
+#include "supervisor/services.h"
 #include "supervisor/shells.h"
 #include "vm/disk.h"
 #include "workspace/output.h"
 #include "workspace/records.h"
+#include "workspace/services.h"
 #include "workspace/snapshots.h"
 #include "workspace/state.h"
 #include "workspace/workspaces.h"
@@ -237,8 +239,10 @@ static int end_machine(struct supervisor *s, struct pyro_error *err)
 
 	s->is_finishing = true;
 	loop_resume(s->loop);
-	if (s->ending == ENDING_STOP && s->vm && !s->vm->is_gone)
+	if (s->ending == ENDING_STOP && s->vm && !s->vm->is_gone) {
+		services_quit(s);
 		result = s->vm->engine->stop(s->vm, err);
+	}
 	s->vm = vm_free(s->vm);
 	return result;
 }
@@ -288,6 +292,7 @@ static void finish(struct supervisor *s)
 	int result = end_machine(s, &error);
 
 	shells_drop(s, &s->reason);
+	services_drop(s);
 	if (s->ending == ENDING_DESTROY && dir_remove(s->dir, &error) < 0)
 		result = -1;
 	if (settle_records(s, &error) < 0)
@@ -322,6 +327,7 @@ static int record_reset(struct supervisor *s, struct pyro_error *err)
 	if (!records || workspaces_reset(records, s->vm_id, clock_wall(), err) < 0)
 		return -1;
 	output_remove_all(s->dir);
+	services_remove_all_logs(s->dir);
 	return 0;
 }
 
@@ -366,6 +372,7 @@ static int reset(struct supervisor *s, const char *tag, struct pyro_error *err)
 	(void)err_set(&s->reason, PYRO_E_CANCELLED, "the workspace was reset meanwhile");
 	s->vm = s->is_renewing ? vm_leave(s->vm) : vm_free(s->vm);
 	shells_drop(s, &s->reason);
+	services_drop(s);
 	s->reason.code = PYRO_OK;
 	s->is_resetting = false;
 	result = replace_machine(s, tag, err);

@@ -34,6 +34,13 @@
  * shell_attach {shell_id, cursor}: O: output from the cursor on as it comes; I: input, an empty
  *	record detaches; also {"resize": {cols, rows}}; {shell} when it has ended or is detached
  *
+ * And those on services (services.c):
+ *
+ * service_start {service_name, command (for the record), argv or shell, cwd, secret_env, publish:
+ *	[{host_port, guest_port}], readiness: {type, ...}, ready_timeout_ms, ready_interval_ms}: {},
+ *	once it is ready; a client that cancels ends it, one that vanishes does not
+ * service_stop {service_name}: {}, once it has ended; one that does not run is fine
+ *
  * It is in a session of its own and ignores what the terminal sends; SIGTERM stops the VM (or
  * destroys it if somebody owns it). It never outlives its VM.
  */
@@ -97,6 +104,10 @@ struct supervisor {
 	struct task task;
 	struct relay *relays;
 	struct shell *shells;
+	struct service *services;
+	struct ports *ports;
+	struct connection *connections; /* of ports */
+	int n_connections;
 	struct records *records; /* open as long as needed */
 	struct secrets secrets;
 	struct redact_patterns *patterns; /* NULL: there are no secrets */

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "workspace/records.h"
 
+#include <jansson.h>
 #include <pyro/ops.h>
 #include <stdlib.h>
 
@@ -308,6 +309,31 @@ int db_number(struct records *r, struct pyro_error *err, int64_t none, int64_t *
 char *db_text(sqlite3_stmt *stmt, int column)
 {
 	return mem_strdup((const char *)sqlite3_column_text(stmt, column));
+}
+
+char **db_json_words(const json_t *command)
+{
+	bool is_list = json_is_array(command);
+	size_t n = is_list ? json_array_size(command) : 1;
+	char **words = mem_zalloc(n + 1, sizeof(*words));
+
+	for (size_t i = 0; i < n; i++) {
+		const char *word =
+			json_string_value(is_list ? json_array_get(command, i) : command);
+
+		words[i] = mem_strdup(word ? word : "");
+	}
+	return words;
+}
+
+char **db_words(sqlite3_stmt *stmt, int column)
+{
+	AUTO_FREE char *text = db_text(stmt, column);
+	json_t *command = json_loads(text ? text : "", JSON_DECODE_ANY, NULL);
+	char **words = db_json_words(command);
+
+	json_decref(command);
+	return words;
 }
 
 int64_t db_int(sqlite3_stmt *stmt, int column)

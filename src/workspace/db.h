@@ -7,6 +7,7 @@
 #ifndef WORKSPACE_DB_H
 #define WORKSPACE_DB_H
 
+#include <jansson.h>
 #include <sqlite3.h>
 #include <stdint.h>
 
@@ -29,6 +30,10 @@ int db_number(struct records *r, struct pyro_error *err, int64_t none, int64_t *
 	      const char *sql, const char *format, ...);
 /* A column's text, owned by the caller; NULL for null. */
 char *db_text(sqlite3_stmt *stmt, int column);
+/* A command, which is one text for a shell or a list, as words: NULL-terminated, the caller's. */
+char **db_json_words(const json_t *command);
+/* The same of a column with its JSON. */
+char **db_words(sqlite3_stmt *stmt, int column);
 /* A column's number, PYRO_NONE for null. */
 int64_t db_int(sqlite3_stmt *stmt, int column);
 double db_real(sqlite3_stmt *stmt, int column);

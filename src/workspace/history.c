@@ -3,7 +3,6 @@
 #include "base/err.h"
 #include "workspace/db.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,31 +63,12 @@ int history_interrupt(struct records *r, const char *id, struct pyro_error *err)
 		      "t", id);
 }
 
-/* One text for a shell, or a list of words: NULL-terminated, the caller's. */
-static char **command_words(const char *json)
-{
-	json_t *command = json_loads(json ? json : "", JSON_DECODE_ANY, NULL);
-	size_t n = json_is_array(command) ? json_array_size(command) : 1;
-	char **words = mem_zalloc(n + 1, sizeof(*words));
-
-	for (size_t i = 0; i < n; i++) {
-		const char *word = json_string_value(
-			json_is_array(command) ? json_array_get(command, i) : command);
-
-		words[i] = mem_strdup(word ? word : "");
-	}
-	json_decref(command);
-	return words;
-}
-
 static struct pyro_workspace_command row_to_command(sqlite3_stmt *stmt)
 {
-	AUTO_FREE char *command = db_text(stmt, 2);
-
 	return (struct pyro_workspace_command){
 		.sequence = db_int(stmt, 0),
 		.state = db_text(stmt, 1),
-		.command = command_words(command),
+		.command = db_words(stmt, 2),
 		.cwd = db_text(stmt, 3),
 		.started_at = db_real(stmt, 4),
 		.exit_code = db_int(stmt, 5),

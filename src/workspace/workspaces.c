@@ -205,7 +205,8 @@ int workspaces_update(struct records *r, const char *id, const char *name, bool 
 static int reset(struct records *r, const char *id, double now, struct pyro_error *err)
 {
 	if (db_run(r, err, "DELETE FROM command WHERE workspace_id = ?1", "t", id) < 0 ||
-	    db_run(r, err, "DELETE FROM event WHERE workspace_id = ?1", "t", id) < 0)
+	    db_run(r, err, "DELETE FROM event WHERE workspace_id = ?1", "t", id) < 0 ||
+	    db_run(r, err, "DELETE FROM service WHERE workspace_id = ?1", "t", id) < 0)
 		return -1;
 	return db_run(r, err,
 		      "UPDATE workspace SET reset_count = reset_count + 1, last_reset_at = ?2, "
@@ -230,7 +231,10 @@ int workspaces_reset(struct records *r, const char *id, double now, struct pyro_
 	"w.reset_count, w.last_reset_at, "                                                    \
 	"(SELECT count(*) FROM command c WHERE c.workspace_id = w.workspace_id), "            \
 	"(SELECT count(*) FROM shell s WHERE s.workspace_id = w.workspace_id AND "            \
-	"s.state = 'running') "                                                               \
+	"s.state = 'running'), "                                                              \
+	"(SELECT count(*) FROM service s WHERE s.workspace_id = w.workspace_id), "            \
+	"(SELECT count(*) FROM service s WHERE s.workspace_id = w.workspace_id "              \
+	"AND s.state = 'running') "                                                           \
 	"FROM workspace w JOIN vm ON vm.vm_id = w.workspace_id WHERE NOT vm.is_ephemeral "
 
 static struct pyro_workspace row_to_workspace(sqlite3_stmt *stmt)
@@ -258,6 +262,8 @@ static struct pyro_workspace row_to_workspace(sqlite3_stmt *stmt)
 		.last_reset_at = db_real(stmt, 21),
 		.command_count = db_int(stmt, 22),
 		.running_shell_count = db_int(stmt, 23),
+		.service_count = db_int(stmt, 24),
+		.running_service_count = db_int(stmt, 25),
 	};
 }
 
