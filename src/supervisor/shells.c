@@ -20,6 +20,7 @@
 #include <string.h>
 
 #define IDLE_CEILING_MS 30000
+#define PROMPT_MS 3000 /* a shell that prints nothing in this time may have no prompt */
 #define CONTEXT_MAX (256 * 1024)
 #define INPUT_MAX (1024 * 1024 + 1) /* and a newline */
 #define PUMP_CHUNK (64 * 1024)
@@ -118,9 +119,22 @@ static int64_t number(const json_t *args, const char *key, int64_t most)
  * Open and close.
  */
 
+/*
+ * An open is answered when the shell has printed its prompt: what is typed before that would be
+ * shown twice, by the terminal and by the shell's line editor.
+ */
 static void advance_open(struct visit *v)
 {
-	answer_record(v, v->shell);
+	const struct shell *shell = v->shell;
+	bool has_prompt = shell->ring && ring_end(shell->ring);
+
+	if (shell->ring && (has_prompt || shell->is_ended || !v->timer.is_armed))
+		answer_record(v, shell);
+}
+
+static void prompt_overdue(struct loop_timer *timer)
+{
+	advance_open(timer->ctx);
 }
 
 static int check_room(const struct supervisor *s, struct pyro_error *err)
@@ -143,6 +157,9 @@ static int begin_open(struct visit *v, const json_t *args, struct pyro_error *er
 	if (!shell)
 		return -1;
 	await(v, shell, advance_open);
+	v->timer.on_time = prompt_overdue;
+	v->timer.ctx = v;
+	loop_set_timer(v->s->loop, &v->timer, deadline_in(PROMPT_MS));
 	return 0;
 }
 
