@@ -376,7 +376,8 @@ def installed(lab):
     os.makedirs(f"{lab.dir}/usr/libexec/pyro")
     for path in ("src/supervisor/pyro-supervisor", "src/guest/pyro-agent",
                  "src/vm/pyro-ram-shim.so", "src/image/pyro-image", "src/tar/pyro-tar",
-                 "src/patch/pyro-patch", "src/disk/pyro-disk"):
+                 "src/patch/pyro-patch", "src/disk/pyro-disk",
+                 "src/net/pyro-net"):
         shutil.copy2(f"{BUILD}/{path}", f"{lab.dir}/usr/libexec/pyro/")
     shutil.copy2(PYRO, f"{lab.dir}/usr/bin/pyro")
     return f"{lab.dir}/usr/bin/pyro"
