@@ -15,6 +15,7 @@
 #include "supervisor/services.h"
 #include "supervisor/shells.h"
 #include "vm/disk.h"
+#include "vm/network.h"
 #include "workspace/output.h"
 #include "workspace/records.h"
 #include "workspace/services.h"
@@ -36,6 +37,7 @@
 
 #define FIRST_CALL_MS 10000
 #define TTL_LOOK_S 15
+#define LINK_MS 10000
 
 void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code code,
 		    const char *message)
@@ -88,6 +90,13 @@ static void look_at_clock(struct loop_timer *timer)
 static void machine_gone(void *ctx)
 {
 	supervisor_end(ctx, ENDING_FAILED, PYRO_E_VM_DIED, SUPERVISOR_VM_DIED);
+}
+
+static void network_gone(void *ctx)
+{
+	struct supervisor *s = ctx;
+
+	s->has_lost_network = s->has_work = true;
 }
 
 static void tell_phase(void *ctx, const char *phase, const char *detail)
@@ -179,7 +188,10 @@ static int refuse_host(const struct supervisor *s, struct pyro_error *err)
 
 static int start_vm(struct supervisor *s, struct pyro_error *err)
 {
-	const struct vm_hooks hooks = {.on_phase = tell_phase, .on_gone = machine_gone, .ctx = s};
+	const struct vm_hooks hooks = {.on_phase = tell_phase,
+				       .on_gone = machine_gone,
+				       .on_network_gone = network_gone,
+				       .ctx = s};
 	bool is_host = json_is_true(json_object_get(s->spec, "host_compat"));
 	bool may_be_host = json_is_true(json_object_get(s->spec, "allow_host_compat"));
 	struct vm_spec spec = spec_of(s);
@@ -419,6 +431,11 @@ static void work(struct supervisor *s)
 		if (s->is_ending)
 			return;
 		s->has_work = false;
+		if (s->has_lost_network && s->vm)
+			network_cut_off(s->vm, deadline_in(LINK_MS));
+		s->has_lost_network = false;
+		if (s->task.kind == TASK_NONE)
+			continue;
 		if (do_task(s, &error) == 0) {
 			answer_task(s, NULL);
 			continue;

@@ -42,10 +42,7 @@ static int explain(struct vm *vm, struct pyro_error *err)
 /* What carries the guest's packets starts while the machine does. */
 static int start_network(struct vm *vm, struct pyro_error *err)
 {
-	if (!vm->spec.net_path)
-		return 0;
-	vm->network = network_start(vm->loop, &vm->spec, TAKE_FD(vm->net_fd), err);
-	return vm->network ? 0 : -1;
+	return vm->spec.net_path ? network_start(vm, err) : 0;
 }
 
 int boot_cold(struct vm *vm, enum qemu_purpose purpose, const char *ram_path,

@@ -52,6 +52,8 @@ struct vm_hooks {
 	void (*on_phase)(void *ctx, const char *phase, const char *detail);
 	/* The machine is gone, or its agent hung up, unasked. It may be told twice. */
 	void (*on_gone)(void *ctx);
+	/* What carries its packets is gone; whoever hears it calls network_cut_off(). */
+	void (*on_network_gone)(void *ctx);
 	void *ctx;
 };
 

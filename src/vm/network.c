@@ -8,6 +8,7 @@
 #include "base/proc.h"
 #include "net/link.h"
 #include "vm/jail.h"
+#include "vm/qmp.h"
 #include "vm/vm.h"
 
 #include <arpa/inet.h>
@@ -24,6 +25,7 @@
 
 struct network {
 	struct loop *loop;
+	const struct vm *vm;
 	struct loop_child child;
 	struct loop_fd report;
 	struct buf told; /* what pyro-net and passt say */
@@ -104,6 +106,8 @@ static void child_exited(struct loop_child *child, int wait_status)
 
 	log_debug("network: ended with %d: %s", proc_exit_code(wait_status), buf_text(&n->told));
 	n->is_gone = n->is_decided = true;
+	if (!n->vm->is_ending && n->vm->hooks.on_network_gone)
+		n->vm->hooks.on_network_gone(n->vm->hooks.ctx);
 }
 
 static pid_t spawn(const struct network *n, const struct vm_spec *spec, int device_fd,
@@ -130,34 +134,32 @@ static pid_t spawn(const struct network *n, const struct vm_spec *spec, int devi
 			  err);
 }
 
-struct network *network_start(struct loop *loop, const struct vm_spec *spec, int fd,
-			      struct pyro_error *err)
+int network_start(struct vm *vm, struct pyro_error *err)
 {
 	struct network *n = mem_zalloc(1, sizeof(*n));
-	AUTO_FD int device = fd, theirs = -1;
+	AUTO_FD int device = TAKE_FD(vm->net_fd), theirs = -1;
 	int pair[2];
 	pid_t pid;
 
-	n->loop = loop;
+	vm->network = n;
+	n->loop = vm->loop;
+	n->vm = vm;
 	n->told = (struct buf)BUF_INIT(TOLD_MAX);
 	n->report = (struct loop_fd){.fd = -1, .on_ready = report_ready, .ctx = n};
 	n->child = (struct loop_child){.on_exit = child_exited, .ctx = n, .pidfd.fd = -1};
 	read_resolvers(n);
-	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0) {
-		(void)err_sys(err, errno, "create a pipe");
-		return network_free(n);
-	}
+	if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_sys(err, errno, "create a pipe");
 	n->report.fd = pair[0];
 	theirs = pair[1];
-	pid = spawn(n, spec, device, theirs, err);
+	pid = spawn(n, &vm->spec, device, theirs, err);
 	if (pid < 0)
-		return network_free(n);
-	if (loop_add_fd(loop, &n->report, n->report.fd, EPOLLIN, err) < 0 ||
-	    loop_add_child(loop, &n->child, pid, err) < 0) {
+		return -1;
+	if (loop_add_child(vm->loop, &n->child, pid, err) < 0) {
 		proc_kill(pid);
-		return network_free(n);
+		return -1;
 	}
-	return n;
+	return loop_add_fd(vm->loop, &n->report, n->report.fd, EPOLLIN, err);
 }
 
 static json_t *resolvers_of_link(const struct network *n)
@@ -188,6 +190,12 @@ int network_configure(struct vm *vm, int64_t deadline, struct pyro_error *err)
 		       deadline, err);
 }
 
+void network_cut_off(struct vm *vm, int64_t deadline)
+{
+	(void)qmp_call(vm->qmp, "set_link", json_pack("{s:s, s:b}", "name", "net", "up", 0),
+		       deadline, NULL);
+}
+
 bool network_is_up(const struct network *n)
 {
 	return n && !n->is_gone;
@@ -200,7 +208,7 @@ struct network *network_free(struct network *n)
 
 		loop_remove_child(n->loop, &n->child);
 		if (!n->is_gone)
-			proc_kill(pid);
+			proc_kill(pid); /* 0 if there is none */
 		loop_remove_fd(n->loop, &n->report);
 		fd_close(&n->report.fd);
 		buf_done(&n->told);

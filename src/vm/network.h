@@ -13,15 +13,15 @@ struct network;
 int network_check(struct pyro_error *err);
 
 /*
- * Starts both for a machine, while that starts too; fd, our end of its device, is taken. They end
- * with the device, with this process, or with network_free().
+ * Starts both for a machine, while that starts too: vm->net_fd is taken, vm->network is set. They
+ * end with the device, with this process, or with network_free().
  */
-struct network *network_start(struct loop *loop, const struct vm_spec *spec, int fd,
-			      struct pyro_error *err);
+int network_start(struct vm *vm, struct pyro_error *err);
 /* Waits until packets would be carried, and tells the guest its addresses and resolvers. */
 int network_configure(struct vm *vm, int64_t deadline, struct pyro_error *err);
-/* Whether it still runs. When it does not, the machine goes on with a device without a carrier. */
 bool network_is_up(const struct network *n);
+/* When it does not run any more the machine goes on; this tells the guest that the wire is cut. */
+void network_cut_off(struct vm *vm, int64_t deadline);
 /* NULL is fine; returns NULL. */
 struct network *network_free(struct network *n);
 
