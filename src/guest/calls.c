@@ -6,11 +6,13 @@
 #include "base/mem.h"
 #include "channel/mux.h"
 #include "guest/boot.h"
+#include "guest/connect.h"
 #include "guest/exec.h"
 #include "guest/freeze.h"
 #include "guest/identity.h"
 #include "guest/network.h"
 #include "guest/pack.h"
+#include "guest/probe.h"
 #include "guest/put.h"
 #include "guest/scan.h"
 #include "guest/secrets.h"
@@ -39,6 +41,7 @@ struct request {
 	struct mux_call *call;
 	const struct row *row;
 	struct exec *exec; /* of the calls that run something */
+	struct connect *connect;
 	bool has_begun;
 };
 
@@ -259,6 +262,30 @@ static int call_secrets(struct request *request, json_t *args, json_t **ret, str
 	return 0;
 }
 
+static int call_probe(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	static const struct exec_function function = {.run = probe_run};
+	struct probe probe;
+
+	(void)ret;
+	if (probe_parse(&probe, args, err) < 0)
+		return -1;
+	return run_function(request, &function, &probe, err);
+}
+
+static int call_connect(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
+{
+	json_int_t port;
+
+	(void)ret;
+	if (unpack(request, args, err, "{s:I}", "port", &port) < 0)
+		return -1;
+	if (port < 1 || port > UINT16_MAX)
+		return err_set(err, PYRO_E_INVALID, "connect: port is not in 1..%d", UINT16_MAX);
+	request->connect = connect_start(request->call, (int)port, err);
+	return request->connect ? 0 : -1;
+}
+
 static int call_freeze(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
 	static const struct exec_function function = {.run = freeze_run, .on_end = freeze_limit};
@@ -307,6 +334,8 @@ static const struct row rows[] = {
 	{"resume", STAGE_MOUNTED, true, call_resume},
 	{"network", STAGE_READY, true, call_network},
 	{"exec", STAGE_MOUNTED, false, call_exec},
+	{"connect", STAGE_MOUNTED, false, call_connect},
+	{"probe", STAGE_MOUNTED, false, call_probe},
 	{"scan", STAGE_MOUNTED, false, call_scan},
 	{"read", STAGE_MOUNTED, false, call_read},
 	{"put", STAGE_MOUNTED, false, call_put},
@@ -369,6 +398,10 @@ static void on_record(struct mux_call *call, enum mux_kind kind, const char *dat
 		exec_input(request->exec, data, len);
 		return;
 	}
+	if (kind == MUX_IN && request->connect) {
+		connect_input(request->connect, data, len);
+		return;
+	}
 	if (kind == MUX_JSON)
 		on_json(request, data, len);
 	else
@@ -382,6 +415,8 @@ static void on_finish(struct mux_call *call)
 
 	if (request->exec) {
 		exec_input(request->exec, NULL, 0);
+	} else if (request->connect) {
+		connect_input(request->connect, NULL, 0);
 	} else if (!request->has_begun) {
 		request->has_begun = true;
 		(void)err_set(&err, PYRO_E_INVALID, "%s: no arguments came", request->row->name);
@@ -395,6 +430,8 @@ static void on_drained(struct mux_call *call)
 
 	if (request->exec)
 		exec_drained(request->exec);
+	if (request->connect)
+		connect_drained(request->connect);
 }
 
 static void on_close(struct mux_call *call, const struct pyro_error *error)
@@ -404,6 +441,8 @@ static void on_close(struct mux_call *call, const struct pyro_error *error)
 	(void)error;
 	if (request->exec)
 		exec_abandon(request->exec);
+	if (request->connect)
+		connect_abandon(request->connect);
 	free(request);
 }
 

@@ -9,6 +9,7 @@
 #include "channel/mux.h"
 #include "guest/boot.h"
 #include "guest/calls.h"
+#include "guest/connect.h"
 #include "guest/exec.h"
 #include "guest/freeze.h"
 #include "guest/put.h"
@@ -85,6 +86,7 @@ static int run_guest(struct loop *loop, struct pyro_error *err)
 	if (boot_early(err) < 0 || tree_init(loop, true, err) < 0)
 		return -1;
 	exec_init(&(struct exec_config){.loop = loop, .command.is_guest = true});
+	connect_init(loop);
 	freeze_init(loop);
 	root_init("");
 	calls_init(true);
@@ -114,6 +116,7 @@ static int run_host(struct loop *loop, int fd, const char *dir, struct pyro_erro
 		return -1;
 	put_prepare();
 	exec_init(&(struct exec_config){.loop = loop, .command.dir = dir});
+	connect_init(loop);
 	calls_init(false);
 	return serve(loop, fd, err);
 }

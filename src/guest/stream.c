@@ -17,6 +17,13 @@ void source_close(struct source *source)
 	fd_close(&source->src.fd);
 }
 
+static void end_source(struct source *source, int errnum)
+{
+	source_close(source);
+	if (source->on_end)
+		source->on_end(source, errnum);
+}
+
 /* Reads once; the number of bytes, 0 when there are none: now, or ever again. */
 static size_t pump(struct source *source, size_t max)
 {
@@ -30,11 +37,8 @@ static size_t pump(struct source *source, size_t max)
 		mux_send(source->call, source->kind, chunk, (size_t)n);
 	if (n > 0)
 		return (size_t)n;
-	if (errnum != EAGAIN && errnum != EINTR) {
-		source_close(source);
-		if (source->on_end)
-			source->on_end(source, errnum);
-	}
+	if (errnum != EAGAIN && errnum != EINTR)
+		end_source(source, errnum);
 	return 0;
 }
 
@@ -63,7 +67,7 @@ void source_watch(struct source *source)
 {
 	if (source->src.fd >= 0 && !source->src.is_added &&
 	    loop_add_fd(source->loop, &source->src, source->src.fd, EPOLLIN, NULL) < 0)
-		source_close(source);
+		end_source(source, errno);
 }
 
 void source_finish(struct source *source, size_t max)
@@ -94,7 +98,7 @@ void sink_close(struct sink *sink)
 	sink->is_closed = true;
 }
 
-static void end(struct sink *sink, int errnum)
+static void end_sink(struct sink *sink, int errnum)
 {
 	sink_close(sink);
 	if (sink->on_end)
@@ -113,12 +117,12 @@ static ssize_t write_some(const struct sink *sink, const char *data, size_t len)
 static void settle(struct sink *sink)
 {
 	if (!sink->waiting.len && sink->is_ended)
-		end(sink, 0);
+		end_sink(sink, 0);
 	else if (!sink->waiting.len)
 		loop_remove_fd(sink->loop, &sink->dst);
 	else if (!sink->dst.is_added &&
 		 loop_add_fd(sink->loop, &sink->dst, sink->dst.fd, EPOLLOUT, NULL) < 0)
-		end(sink, ENOMEM);
+		end_sink(sink, errno);
 }
 
 static void flush(struct sink *sink)
@@ -126,7 +130,7 @@ static void flush(struct sink *sink)
 	ssize_t n = write_some(sink, sink->waiting.data, sink->waiting.len);
 
 	if (n < 0) {
-		end(sink, errno);
+		end_sink(sink, errno);
 		return;
 	}
 	buf_consume(&sink->waiting, (size_t)n);
@@ -169,14 +173,14 @@ void sink_take(struct sink *sink, const char *data, size_t len)
 		n = write_some(sink, data, len);
 	if (n < 0) {
 		consume(sink, len);
-		end(sink, errno);
+		end_sink(sink, errno);
 		return;
 	}
 	consume(sink, (size_t)n);
 	if (len)
 		buf_append(&sink->waiting, data + n, len - (size_t)n);
 	if (sink->waiting.is_full)
-		end(sink, ENOBUFS);
+		end_sink(sink, ENOBUFS);
 	else if (sink->dst.fd >= 0)
 		settle(sink);
 }

@@ -109,9 +109,10 @@ TEST("the input of a terminal stays open, and its end is a character")
 
 TEST("control characters of a terminal are signals")
 {
-	struct run *run = start_in_terminal(start_agent(), "echo here; sleep 1000");
+	struct run *run = start_in_terminal(start_agent(), "exec cat");
 
-	await_output(run, "here");
+	say(run, "here\n"); /* then it is cat that reads, and no shell that just starts it */
+	await_output(run, "here\r\nhere\r\n");
 	say(run, "\003");
 	finish(run);
 	CHECK_INT(number(run, "exit_code"), 130);
