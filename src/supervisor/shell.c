@@ -30,6 +30,7 @@
 #define PAUSE_MS 300 /* without output: what looks like a secret's beginning is shown */
 #define RESULT_MAX (64 * 1024)
 #define CELLS_MAX 1000
+#define STUCK_INPUT ((size_t)(64 * 1024))
 
 static void send_json(struct mux_call *call, json_t *object)
 {
@@ -351,13 +352,24 @@ int shell_check_running(const struct shell *shell, struct pyro_error *err)
 	return err_hint(err, "pyro workspace shell list %s, and open another one", r->workspace_id);
 }
 
+/* A signal would wait behind input that nobody takes. */
+static int check_input(const struct shell *shell, struct pyro_error *err)
+{
+	const struct pyro_shell *r = &shell->record;
+
+	if (mux_queued(shell->agent) < STUCK_INPUT)
+		return 0;
+	(void)err_set(err, PYRO_E_BUSY, "shell '%s' does not take its input", r->shell_id);
+	return err_hint(err, "pyro workspace shell close %s %s", r->workspace_id, r->shell_id);
+}
+
 int shell_signal(struct shell *shell, const char *name, struct pyro_error *err)
 {
 	static const char *const names[] = {"HUP", "INT", "TERM", "KILL"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (name && strcmp(name, names[i]) == 0) {
-			if (shell_check_running(shell, err) < 0)
+			if (shell_check_running(shell, err) < 0 || check_input(shell, err) < 0)
 				return -1;
 			send_json(shell->agent, json_pack("{s:s}", "signal", name));
 			return 0;
@@ -393,8 +405,12 @@ static void close_by_force(struct loop_timer *timer)
 {
 	struct shell *shell = timer->ctx;
 
-	send_json(shell->agent, json_pack("{s:b}", "kill", 1));
 	timer->on_time = close_late;
+	if (shell->agent && mux_queued(shell->agent)) {
+		mux_cancel(shell->agent); /* no message gets past input that nobody takes */
+		return;
+	}
+	send_json(shell->agent, json_pack("{s:b}", "kill", 1));
 	loop_set_timer(shell->s->loop, timer, patience(shell, KILL_MS));
 }
 
