@@ -81,9 +81,12 @@ static void time_is_over(struct readiness *r)
 
 static void plan(struct readiness *r)
 {
-	int64_t next = r->attempt_at + r->o.interval_ms, last = r->deadline - LAST_MS;
+	int64_t now = clock_ms(), last = r->deadline - LAST_MS;
+	int64_t next = r->attempt_at + r->o.interval_ms;
 
-	if (next > last && r->attempt_at < last)
+	if (next < now)
+		next = now;
+	if (next > last && now < last)
 		next = last;
 	if (next > last)
 		time_is_over(r);
@@ -138,7 +141,7 @@ static void attempt_ended(struct readiness *r, const struct pyro_error *error)
 	} else if (call_error_from_json(r->result, &told) < 0) {
 		note(r, told.message);
 		if (told.code == PYRO_E_INVALID) { /* nor will it be better */
-			(void)err_set(&told, PYRO_E_INVALID, "%s", r->last);
+			(void)err_set(&told, PYRO_E_INVALID, "cannot be probed: %s", r->last);
 			end(r, &told);
 			return;
 		}
@@ -213,7 +216,7 @@ static void attempt(struct readiness *r)
 {
 	static const struct pyro_error gone = {.message = "the guest is gone"};
 	int64_t now = clock_ms(), left = r->deadline - now;
-	int64_t timeout_ms = left < ATTEMPT_MS ? left : ATTEMPT_MS;
+	int64_t timeout_ms = left > ATTEMPT_MS ? ATTEMPT_MS : left > LAST_MS ? left : LAST_MS;
 	AUTO_FREE char *args = arguments(r, timeout_ms);
 
 	r->attempt_at = now;

@@ -1,0 +1,362 @@
+"""Services: when they count as ready, how they end, and what is left of them."""
+import os
+import signal
+import sqlite3
+import time
+
+from lab import eventually, kill
+
+# A server of HTTP that answers 200 when /workspace/ok exists, else 503.
+HTTP = """perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 9, ReuseAddr => 1,
+LocalAddr => "127.0.0.1:8080") or die; while ($c = $s->accept) { <$c>;
+printf $c "HTTP/1.0 %d x\\r\\n\\r\\n", -e "/workspace/ok" ? 200 : 503; close $c }'"""
+
+
+def begin(ws, name, command, *options, **more):
+    return ws("service start", name, *options, "--", command, **more)
+
+
+def refused(ws, name, command, *options, **more):
+    error = ws.error("service start", name, *options, "--", command, **more)
+    assert not ws.sh("pgrep -fx 'sleep 98[0-9][0-9]'; true"), "something of it still runs"
+    return error
+
+
+def status(ws, name):
+    return ws("service status", name)
+
+
+def ended(ws, name, seconds=10):
+    return eventually(lambda: (s := status(ws, name))["state"] != "running" and s, seconds,
+                      f"{name} ended")
+
+
+def logs(ws, name, *options):
+    return ws("service logs", name, *options)
+
+
+# Readiness
+
+
+def test_start(lab):
+    """a service without a probe runs when start returns, and its record says what it is"""
+    ws = lab.workspace()
+    service = begin(ws, "web", "echo out; echo err >&2; exec sleep 9800", "--cwd", "/tmp")
+    assert service == status(ws, "web"), service
+    assert service["state"] == "running", service
+    assert service["command"] == "echo out; echo err >&2; exec sleep 9800", service
+    assert service["cwd"] == "/tmp" and ws.sh("pwdx $(pgrep -fx 'sleep 9800')").endswith("/tmp\n")
+    assert str(service["pid"]) == ws.sh("pgrep -fx 'sleep 9800'").strip(), service
+    for absent in ("ended_at", "exit_code", "readiness", "ready_at", "stop_reason"):
+        assert service.get(absent) is None, (absent, service)
+    assert service["published_ports"] == [], service
+    text = logs(ws, "web")
+    assert (text["stdout"], text["stderr"], text["truncated"]) == ("out\n", "err\n", False), text
+    error = ws.error("service start", "web", "--", "true", about="runs already")
+    assert error["code"] == "bad_state" and "service stop" in error["hint"], error
+    listed = ws("service list")
+    assert (listed["count"], listed["running_count"]) == (1, 1), listed
+    assert listed["services"] == [service], listed
+    record = ws("status")
+    assert (record["service_count"], record["running_service_count"]) == (1, 1), record
+    assert record["last_activity_at"] >= service["started_at"], record
+    ws.delete()
+
+
+def test_cannot_start(lab):
+    """what cannot start, or ends with an error at once, fails the call with its log"""
+    ws = lab.workspace()
+    error = refused(ws, "a", "nosuch-program")
+    assert "'a' exited with 127" in error["message"] and "nosuch-program" in error["message"], error
+    error = refused(ws, "b", "echo one; echo two >&2; exit 3")
+    assert "'b' exited with 3" in error["message"] and "one | two" in error["message"], error
+    assert "service logs" in error["hint"], error
+    error = refused(ws, "c", "true", "--cwd", "/no/such")
+    assert "/no/such" in error["message"], error
+    assert [s["state"] for s in ws("service list")["services"]] == ["failed"] * 3
+    assert status(ws, "b")["exit_code"] == 3 and logs(ws, "b")["stderr"] == "two\n"
+    for name in (".x", "a/b", "x" * 65):
+        assert "name" in ws.error("service start", name, "--", "true")["message"], name
+    done = begin(ws, "once", "echo done")
+    assert (done["state"], done["exit_code"]) == ("exited", 0), done
+    ws.delete()
+
+
+def probes(ws, interval):
+    """Each probe, for something that becomes ready after a moment: (record, when it was)."""
+    stamp = "date +%s.%N >/workspace/at"
+    ready = {
+        "file": ("--ready-file", "ok", f"sleep 0.7; touch ok; {stamp}; sleep 9801"),
+        "command": ("--ready-command", "test -e ok", f"sleep 0.7; touch ok; {stamp}; sleep 9801"),
+        "tcp": ("--ready-tcp", "127.0.0.1:8080", f"sleep 0.5; {stamp}; {HTTP}"),
+        "http": ("--ready-http", "http://127.0.0.1:8080/x",
+                 f"(sleep 1.5; touch ok; {stamp}) & {HTTP}"),
+    }
+    for kind, (option, value, command) in ready.items():
+        ws.sh("rm -f ok at")
+        service = begin(ws, kind, command, option, value, "--ready-interval-ms", str(interval))
+        yield kind, service, float(ws.sh("cat at"))
+        ws("service stop", kind)
+
+
+def test_probes(lab):
+    """start returns when a file, port, page or command says so, at most one interval later"""
+    ws = lab.workspace()
+    for kind, service, at in probes(ws, 300):
+        assert service["readiness"]["type"] == kind and service["state"] == "running", service
+        # A port is open some time after its server was started.
+        slack = 2.5 if kind == "tcp" else 0.8
+        assert -0.05 <= service["ready_at"] - at < 0.3 + slack, (kind, service["ready_at"] - at)
+    ws.sh("touch ok")
+    begun = time.monotonic()
+    begin(ws, "at-once", "sleep 9802", "--ready-file", "ok", "--ready-interval-ms", "60000")
+    assert time.monotonic() - begun < 5, "the first attempt is made at once"
+    ws.delete()
+
+
+def test_never_ready(lab):
+    """a start that is never ready says which probe and what came of the last attempt"""
+    ws = lab.workspace()
+    http = begin(ws, "http", HTTP, "--ready-tcp", "127.0.0.1:8080")
+    assert http["state"] == "running", http
+    for option, value, about in (
+            ("--ready-file", "/workspace/no", "/workspace/no does not exist"),
+            ("--ready-tcp", "127.0.0.1:4", "refused"),
+            ("--ready-http", "http://127.0.0.1:8080/x", "503"),
+            ("--ready-command", "echo not yet; exit 9", "exited with 9: not yet")):
+        begun = time.monotonic()
+        error = refused(ws, "late", "echo a line; sleep 9803", option, value,
+                        "--ready-timeout-seconds", "1", "--ready-interval-ms", "200")
+        assert 0.7 < time.monotonic() - begun < 5, (option, time.monotonic() - begun)
+        assert error["code"] == "timeout" and value in error["message"], error
+        assert about in error["message"] and "a line" in error["message"], error
+        late = status(ws, "late")
+        assert late["state"] == "failed" and about in late["stop_reason"], late
+    error = refused(ws, "slow", "sleep 9804", "--ready-command", "sleep 9805",
+                    "--ready-timeout-seconds", "1")
+    assert error["code"] == "timeout" and "sleep 9805" in error["message"], error
+    error = refused(ws, "wrong", "sleep 9806", "--ready-tcp", "nonsense")
+    assert error["code"] == "invalid_argument" and error["message"], error
+    ws.delete()
+
+
+def test_dies_before_ready(lab):
+    """a service that ends while it is probed fails at once, with its last lines"""
+    ws = lab.workspace()
+    begun = time.monotonic()
+    error = refused(ws, "web", "for i in 1 2 3; do echo line $i; done; sleep 0.5; exit 1",
+                    "--ready-file", "never", "--ready-interval-ms", "60000")
+    assert time.monotonic() - begun < 5, "it is not waited for"
+    assert "'web' exited with 1 before it was ready" in error["message"], error
+    assert "line 1 | line 2 | line 3" in error["message"], error
+    service = status(ws, "web")
+    assert (service["state"], service["exit_code"]) == ("failed", 1), service
+    error = refused(ws, "web", "sleep 0.3", "--ready-file", "never")
+    assert "exited with 0 before it was ready" in error["message"], error
+    ws.delete()
+
+
+# The end
+
+
+def test_stop(lab):
+    """stop is quick when the process obeys, and ends all that it started"""
+    ws = lab.workspace()
+    begin(ws, "web", "(setsid sleep 9810 &) ; sleep 9811 & trap 'echo bye; exit 5' TERM; wait")
+    begun = time.monotonic()
+    stopped = ws("service stop", "web")
+    assert time.monotonic() - begun < 3, "it obeys"
+    assert (stopped["state"], stopped["exit_code"]) == ("stopped", 5), stopped
+    assert stopped["stop_reason"] and stopped["pid"] is None and stopped["ended_at"], stopped
+    assert logs(ws, "web")["stdout"] == "bye\n" and logs(ws, "web")["state"] == "stopped"
+    assert not ws.sh("pgrep -fx 'sleep 981[01]'; true"), "what it started is gone, too"
+    assert ws("service stop", "web") == stopped, "a second stop is none"
+    error = ws.error("service stop", "wep", about="'wep'")
+    assert error["code"] == "not_found" and "'web'" in error["hint"], error
+    assert ws.error("service status", "x")["code"] == "not_found"
+    assert ws.error("service logs", "x")["code"] == "not_found"
+    again = begin(ws, "web", "sleep 9812")
+    assert again["state"] == "running" and again["stop_reason"] is None, again
+    assert logs(ws, "web")["stdout"] == "", "a new start has new logs"
+    ws.delete()
+
+
+def test_stop_deaf(lab):
+    """what ignores TERM is killed after ten seconds"""
+    ws = lab.workspace()
+    begin(ws, "deaf", "trap '' TERM; echo deaf; while :; do sleep 1; done")
+    begun = time.monotonic()
+    stopped = ws("service stop", "deaf")
+    assert 9 < time.monotonic() - begun < 16, time.monotonic() - begun
+    assert (stopped["state"], stopped["exit_code"]) == ("stopped", 137), stopped
+    ws.delete()
+
+
+test_stop_deaf.is_patient = True
+
+
+def test_ends_by_itself(lab):
+    """the end of a service is noticed at once, whatever it leaves: daemons, zombies"""
+    ws = lab.workspace()
+    begin(ws, "one", "sleep 0.5; echo last words; exit 7")
+    service = ended(ws, "one", 3)
+    assert (service["state"], service["exit_code"], service["stop_reason"]) == \
+        ("exited", 7, None), service
+    assert service["ended_at"] - service["started_at"] < 3, service
+    assert logs(ws, "one")["stdout"] == "last words\n"
+    begin(ws, "killed", "exec sleep 9820")
+    ws.sh("kill -9 $(pgrep -fx 'sleep 9820')")
+    assert ended(ws, "killed", 3)["exit_code"] == 137
+    # Its first process is the service: a daemon goes with it.
+    begin(ws, "daemon", "(setsid sh -c 'sleep 9821 & sleep 9822' &) ; sleep 0.6")
+    assert ended(ws, "daemon", 3)["state"] == "exited"
+    assert not ws.sh("pgrep -fx 'sleep 982[12]'; true")
+    begin(ws, "zombies", "perl -e 'for (1..50) { fork or exit } sleep 9823'")
+    ws("service stop", "zombies")
+    assert ws.sh("ps -eo stat= | grep -c Z; true").strip() == "0"
+    kinds = [(event["kind"], event["path"]) for event in ws("summary")["services"]["events"]]
+    assert kinds == [("service_start", "one"), ("service_exit", "one"),
+                     ("service_start", "killed"), ("service_exit", "killed"),
+                     ("service_start", "daemon"), ("service_exit", "daemon"),
+                     ("service_start", "zombies"), ("service_stop", "zombies")], kinds
+    current = ws("summary")["services"]["current"]
+    assert [s["state"] for s in current] == ["exited"] * 3 + ["stopped"], current
+    ws.delete()
+
+
+def test_logs(lab):
+    """logs are the last lines of each stream, or all of the last MiB, also while it runs"""
+    ws = lab.workspace()
+    begin(ws, "web", "seq 1 300; seq 1 3 >&2; printf 'no end'; sleep 9830")
+    text = eventually(lambda: "no end" in (t := logs(ws, "web"))["stdout"] and t, 5, "printed")
+    assert text["stdout"].splitlines() == [*map(str, range(102, 301)), "no end"], text
+    assert text["stderr"] == "1\n2\n3\n" and text["tail_lines"] == 200 and text["truncated"], text
+    text = logs(ws, "web", "--tail-lines", "2")
+    assert (text["stdout"], text["stderr"]) == ("300\nno end", "2\n3\n"), text
+    text = logs(ws, "web", "--all")
+    assert text["stdout"].startswith("1\n2\n") and not text["truncated"], text
+    begin(ws, "long", "seq 1 1000000; printf '\\377\\n' >&2")  # 6.9 MB
+    assert ended(ws, "long", 30)["exit_code"] == 0
+    text = logs(ws, "long", "--all")
+    lines = text["stdout"].splitlines()
+    assert text["truncated"] and lines[-1] == "1000000", lines[-1:]
+    assert 1000000 < len(text["stdout"]) <= 1024 * 1024, len(text["stdout"])
+    assert lines[1:] == [str(n) for n in range(int(lines[1]), 1000001)], "without a gap"
+    assert text["stderr"] == "\ufffd\n", text["stderr"]
+    size = sum(os.stat(f"{ws.dir()}/services/long.{end}").st_blocks * 512 for end in ("out", "err"))
+    assert size < 3 * 1024 * 1024, f"{size} bytes on disk"
+    ws.delete()
+
+
+# What comes between
+
+
+def test_client_dies(lab):
+    """a client that is killed during start changes nothing; one that is interrupted ends it"""
+    ws = lab.workspace()
+
+    def starting(name):
+        call = lab.start(*ws.words("service start", name, "--ready-file", "ok",
+                                   "--ready-interval-ms", "100", "--", "sleep 9840"))
+        eventually(lambda: ws("service list")["count"] and
+                   any(s["service_name"] == name for s in ws("service list")["services"]), 10,
+                   "it is on record")
+        return call
+    call = starting("a")
+    error = ws.error("service start", "a", "--", "true", about="is being started")
+    assert error["code"] == "bad_state", error
+    call.signal(signal.SIGKILL)
+    call.end()
+    ws.sh("touch ok")
+    service = eventually(lambda: (s := status(ws, "a"))["ready_at"] and s, 5, "it is ready")
+    assert service["state"] == "running", service
+    ws.sh("rm ok")
+    call = starting("b")
+    call.signal(signal.SIGINT)
+    call.end(15)
+    assert ended(ws, "b", 5)["state"] == "stopped"
+    assert ws.sh("pgrep -c -fx 'sleep 9840'").strip() == "1", "only the first"
+    call = starting("c")
+    ws("service stop", "c")
+    done = call.end(15)
+    assert done.code == 125 and "stop" in done.err, done
+    ws.delete()
+
+
+def test_many(lab):
+    """twenty services are started at once, and each is its own"""
+    ws = lab.workspace()
+    calls = [lab.start(*ws.words("service start", f"s{n}", "--ready-command", f"test -e r{n}",
+                                 "--", f"echo I am {n}; touch r{n}; exec sleep 98{n + 50}"))
+             for n in range(20)]
+    for call in calls:
+        done = call.end(60)
+        assert done.code == 0, done
+    assert ws("status")["running_service_count"] == 20
+    for n in range(20):
+        assert logs(ws, f"s{n}")["stdout"] == f"I am {n}\n", n
+    begun = time.monotonic()
+    assert ws("stop")["running_service_count"] == 0 and time.monotonic() - begun < 5
+    ws.delete()
+
+
+def test_machine_ends(lab):
+    """services end with their machine: stopped, failed, or vanished after a reset"""
+    ws = lab.workspace()
+    command = "trap 'echo flushed; exit 0' TERM; echo begun; while :; do sleep 0.1; done"
+    begin(ws, "web", command)
+    ws("stop")
+    service = status(ws, "web")
+    assert (service["state"], service["exit_code"], service["stop_reason"]) == \
+        ("stopped", 0, "workspace stopped"), service
+    assert logs(ws, "web")["stdout"] == "begun\nflushed\n", "it was asked to end"
+    assert ws.error("service start", "web", "--", "true")["code"] == "bad_state"
+    assert ws("service stop", "web") == service
+    ws("start")
+    assert status(ws, "web") == service and ws("service list")["running_count"] == 0
+    begin(ws, "web", "trap '' TERM; echo again; while :; do sleep 0.1; done")
+    begun = time.monotonic()
+    ws("stop")
+    assert time.monotonic() - begun < 8, "who does not obey is not waited for long"
+    ws("start")
+    begin(ws, "web", "echo third; exec sleep 9870")
+    ws("reset")
+    assert ws("service list")["services"] == [] and ws("status")["service_count"] == 0
+    assert not os.path.exists(f"{ws.dir()}/services")
+    begin(ws, "web", "echo fourth; exec sleep 9871")
+    kill(lab.qemu())
+    service = ended(ws, "web", 20)
+    assert service["state"] == "failed" and service["stop_reason"], service
+    assert logs(ws, "web")["stdout"] == "fourth\n"
+    ws("start")
+    begin(ws, "web", "echo fifth; exec sleep 9872")
+    eventually(lambda: logs(ws, "web")["stdout"], 5, "it has printed")
+    kill(lab.supervisor())
+    lab.check_no_processes(10)
+    service = status(ws, "web")
+    assert service["state"] == "failed" and "supervisor" in service["stop_reason"], service
+    assert logs(ws, "web")["stdout"] == "fifth\n"
+    ws.delete()
+
+
+def test_secrets(lab):
+    """a service gets secrets by its environment, and shows none: log, record, probe, error"""
+    value = 'hush "hush"'
+    ws = lab.workspace("--secret", f"TOKEN={value}")
+    begin(ws, "web", "printf %.7s \"$T\"; sleep 0.2; echo \"$T\" | tail -c +8; touch good; "
+          "exec sleep 9880", "--secret-env", "TOKEN=T",
+          "--ready-command", f"test \"$T\" = '{value}' && test -e good")
+    error = ws.error("service start", "bad", "--secret-env", "TOKEN=T", "--",
+                     "echo \"$T\" >&2; exit 1")
+    assert "[REDACTED]" in error["message"] and "hush" not in error["message"], error
+    assert ws.error("service start", "x", "--secret-env", "NO", "--", "true")["code"] == "not_found"
+    assert logs(ws, "web")["stdout"] == "[REDACTED]\n", logs(ws, "web")
+    for text in (str(ws("service list")), str(ws("summary"))):
+        assert "hush" not in text, text
+    ws("stop")
+    rows = sqlite3.connect(f"{lab.state}/pyro/pyro.db").execute("SELECT * FROM service").fetchall()
+    assert rows and "hush" not in str(rows), rows
+    for name in os.listdir(f"{ws.dir()}/services"):
+        with open(f"{ws.dir()}/services/{name}", "rb") as file:
+            assert b"hush" not in file.read(), name
+    ws.delete()
