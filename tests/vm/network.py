@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 
+from host import ordinary_user
 from lab import ENVIRONMENT, IS_ROOT, Skip, eventually, kill, read
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -73,7 +74,7 @@ class World:
     def __init__(self, lab, resolver=GATEWAY4):
         if not IS_ROOT or not shutil.which("ip"):
             raise Skip("network namespaces need root and iproute2")
-        self.lab, self.host, self.world = lab, Namespace(), Namespace()
+        self.lab, self.pyro, self.host, self.world = lab, lab.pyro, Namespace(), Namespace()
         host, world = self.host, self.world
         world.ip("link", "add", "wire", "type", "veth", "peer", "name", "eth0", "netns",
                  str(host.pid))
@@ -99,7 +100,7 @@ class World:
             file.writelines(f"nameserver {resolver}\n" for resolver in resolvers)
         script = f'mount --bind {path} /etc/resolv.conf && exec "$@"'
         self.lab.pyro = ["nsenter", "-t", str(self.host.pid), "-n", "unshare", "--mount", "sh",
-                         "-c", script, "sh", self.lab.pyro[-1]]
+                         "-c", script, "sh", *self.pyro]
 
     def serve_world(self):
         self.world.serve("http", "::", "80", "--", "udp", WORLD4, "7", "--", "udp", WORLD6, "7777", "--",
@@ -370,6 +371,19 @@ def test_jail(lab):
         qemu = os.readlink(f"/proc/{lab.qemu()}/ns/net")
         assert qemu != os.readlink(f"/proc/{world.host.pid}/ns/net"), "QEMU has the host's network"
         lab.json("vm", "delete", vm)
+
+
+def test_ordinary_user(lab):
+    """an ordinary user's guests have the same network, and the same is refused to them"""
+    ordinary_user(lab)
+    with World(lab) as world:
+        world.serve_world()
+        world.host.serve("http", "::", "8000")
+        done = network(lab, f"curl -sS http://somewhere.test/7 | wc -c; curl -sS6 http://[{WORLD6}]/8"
+                       " | wc -c; " + attempts([(HOST4, 8000), (HOST6, 8000)]))
+        assert done.out.startswith("7\n8\n"), done
+        assert "No route to host" in done.out and "Permission denied" in done.out, done
+        assert not world.host.lines, world.host.lines
 
 
 def test_needs_passt(lab):
