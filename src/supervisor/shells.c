@@ -431,7 +431,10 @@ static void visit_closed(struct mux_call *call, const struct pyro_error *error)
 
 	(void)error;
 	leave(v);
-	if (unwanted) /* it does not run yet, and nobody knows of it */
+	/* Nobody knows of it: it is not on record yet, or goes as if it were closed. */
+	if (unwanted && unwanted->ring)
+		shell_close(unwanted);
+	else if (unwanted)
 		shell_free(unwanted);
 	free(v);
 }
