@@ -4,6 +4,7 @@
  */
 #include "api/handle.h"
 #include "api/remote.h"
+#include "api/term.h"
 #include "api/workspace.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -232,6 +233,7 @@ struct output {
 	struct buf bytes;
 	int64_t context;
 	int64_t end; /* of all that was printed */
+	int64_t cols, rows;
 };
 
 #define OUTPUT_INIT                                            \
@@ -258,7 +260,9 @@ static int fetch(struct session *s, json_t *args, struct output *out, struct pyr
 				   deadline_in(WORKSPACE_CALL_MS), &answer, err);
 
 	if (result == 0 && (workspace_number(answer, "context", &out->context, err) < 0 ||
-			    workspace_number(answer, "end", &out->end, err) < 0))
+			    workspace_number(answer, "end", &out->end, err) < 0 ||
+			    workspace_number(answer, "cols", &out->cols, err) < 0 ||
+			    workspace_number(answer, "rows", &out->rows, err) < 0))
 		result = -1;
 	if (result == 0 && out->context > (int64_t)out->bytes.len)
 		result = err_set(err, PYRO_E_PROTOCOL, "less was read than told");
@@ -281,6 +285,19 @@ static size_t take_chars(const char *text, size_t len, bool is_whole, int64_t *m
 		at += n > 0 ? (size_t)n : 1;
 	}
 	return at;
+}
+
+/* The first `len` bytes behind the context as text; NULL with err. The caller's. */
+static char *render(struct session *s, const struct output *out, size_t len, bool is_plain,
+		    struct pyro_error *err)
+{
+	const char *raw = buf_text(&out->bytes);
+	size_t context = (size_t)out->context;
+
+	if (is_plain)
+		return term_text(s->p, (int)out->cols, (int)out->rows, raw, context + len, context,
+				 err);
+	return utf8_repair(raw + context, len, NULL);
 }
 
 static int read_shell(struct session *s, const struct pyro_read_shell_args *a,
@@ -309,9 +326,12 @@ static int read_shell(struct session *s, const struct pyro_read_shell_args *a,
 		ret->next_cursor < out.end || (left == 0 && ret->cursor + (int64_t)len < out.end);
 	ret->next_cursor = ret->cursor + (int64_t)len;
 	ret->plain = a->plain;
-	ret->output = utf8_repair(text, len, NULL);
+	ret->output = render(s, &out, len, a->plain, err);
 	buf_done(&out.bytes);
-	return 0;
+	if (ret->output)
+		return 0;
+	pyro_shell_read_done(ret);
+	return -1;
 }
 
 int pyro_read_shell(struct pyro *p, const struct pyro_read_shell_args *given,
@@ -376,11 +396,16 @@ static int repaint(struct session *s, const char *shell_id, int64_t *ret_cursor,
 				     (json_int_t)SHELLS_KEPT),
 			   &out, &read, err);
 
+	char *screen = NULL;
+
 	if (result == 0) {
 		*ret_cursor = read.next_cursor;
-		result = observe(s, 1, buf_text(&out.bytes), out.bytes.len, err);
 		pyro_shell_read_done(&read);
+		screen = term_repaint(s->p, (int)out.cols, (int)out.rows, buf_text(&out.bytes),
+				      out.bytes.len, err);
+		result = screen ? observe(s, 1, screen, strlen(screen), err) : -1;
 	}
+	free(screen);
 	buf_done(&out.bytes);
 	return result;
 }

@@ -284,6 +284,24 @@ def test_shell_input(lab):
     ws.delete()
 
 
+def test_shell_plain(lab):
+    """plain shows what a person would see, and its cursors are those of the raw stream"""
+    ws = lab.workspace()
+    shell = Shell(ws)
+    shell.until(PROMPT)
+    shell.type("printf 'one\\rONE\\033[1mbold\\033[m\\nab\\b\\bxy\\n 50%%\\r100%%\\n'")
+    shell.until(f"\n{PROMPT}")
+    raw, plain = shell.read(), shell.read(0, "--plain")
+    assert plain["plain"] and plain["next_cursor"] == raw["next_cursor"], (raw, plain)
+    assert [line.rstrip() for line in plain["output"].split("\n")][1:] == \
+        ["ONEbold", "xy", "100%", PROMPT.rstrip()], plain
+    middle = raw["output"].index("bold")
+    part = shell.read(middle, "--plain")
+    assert part["cursor"] == middle and "\x1b" not in part["output"], part
+    assert "xy" in part["output"] and "printf" not in part["output"], part
+    ws.delete()
+
+
 # Many
 
 
