@@ -34,10 +34,9 @@
 #define LINGER_MS 1000
 
 struct port {
-	struct supervisor *s;
 	struct ports *ports;
 	struct loop_fd listener;
-	int fd;
+	int fd; /* -1: closed */
 	int host_port;
 	int guest_port;
 };
@@ -236,7 +235,7 @@ static void linger_is_over(struct loop_timer *timer)
 /* Takes fd. */
 static void connection_begin(struct port *port, int fd)
 {
-	struct supervisor *s = port->s;
+	struct supervisor *s = port->ports->s;
 	AUTO_FREE char *args = mem_printf("{\"port\":%d}", port->guest_port);
 	struct connection *c = mem_zalloc(1, sizeof(*c));
 	const int one = 1;
@@ -274,8 +273,8 @@ static void listener_ready(struct loop_fd *src, uint32_t events)
 	int fd;
 
 	(void)events;
-	if (port->s->n_connections >= PORTS_CONNECTIONS_MAX) {
-		loop_remove_fd(port->s->loop, src);
+	if (port->ports->s->n_connections >= PORTS_CONNECTIONS_MAX) {
+		loop_remove_fd(port->ports->s->loop, src);
 		return;
 	}
 	fd = accept4(src->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -289,7 +288,7 @@ static int listen_again(struct port *port, struct pyro_error *err)
 		return 0;
 	port->listener.on_ready = listener_ready;
 	port->listener.ctx = port;
-	return loop_add_fd(port->s->loop, &port->listener, port->fd, EPOLLIN, err);
+	return loop_add_fd(port->ports->s->loop, &port->listener, port->fd, EPOLLIN, err);
 }
 
 static int bind_port(struct port *port, struct pyro_error *err)
@@ -346,7 +345,6 @@ struct ports *ports_open(struct supervisor *s, const json_t *mappings, struct py
 		const json_t *mapping = json_array_get(mappings, i);
 		struct port *port = &p->v[p->n++];
 
-		port->s = s;
 		port->ports = p;
 		port->fd = -1;
 		if (number(mapping, "host_port", 0, &port->host_port, err) < 0 ||

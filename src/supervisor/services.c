@@ -36,7 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETTLE_MS 200  /* what cannot start has ended by then */
+#define SETTLE_MS 150  /* what cannot start has ended by then */
 #define BEGIN_MS 10000 /* for the agent to say that it started */
 #define TERM_MS 10000  /* from TERM to KILL */
 #define KILL_MS 5000   /* for the agent to report the end after that */
@@ -191,15 +191,16 @@ static void decide(struct service *service, const char *state, enum pyro_code co
 		return;
 	service->state = state;
 	(void)err_set(&service->why, code, "%s", message);
+	utf8_clean_line(service->why.message); /* it may be the guest's */
 	redact_error(supervisor_patterns(service->s), &service->why);
 }
 
-/* The last of the log on one line, as much as fits into `room` bytes. The caller's; may be "". */
+/* The log's last lines as one, "a | b", as much as fits into `room` bytes. The caller's. */
 static char *last_lines(const struct service *service, size_t room)
 {
-	AUTO_BUF struct buf line = BUF_INIT(TAIL_MAX * 3 + 1);
+	AUTO_BUF struct buf line = BUF_INIT(TAIL_MAX * 3);
 	const char *text = buf_text(&service->tail);
-	const char *from;
+	size_t cut;
 
 	for (size_t i = 0; i < service->tail.len; i++) {
 		if (text[i] != '\n')
@@ -207,28 +208,27 @@ static char *last_lines(const struct service *service, size_t room)
 		else if (i + 1 < service->tail.len)
 			buf_puts(&line, " | ");
 	}
-	from = buf_text(&line);
-	if (line.len > room)
-		from += line.len - room;
-	while ((*from & 0xc0) == 0x80)
-		from++;
-	return mem_strdup(from);
+	cut = line.len > room ? line.len - room : 0;
+	while (cut < line.len && (line.data[cut] & 0xc0) == 0x80)
+		cut++;
+	return mem_strdup(buf_text(&line) + cut);
 }
 
 /* What the client of its start is told: why, and what it printed. */
 static struct pyro_error start_error(const struct service *service)
 {
-	struct pyro_error error = {0};
-	AUTO_FREE char *lines = NULL;
+	static const char log[] = "; its log: ";
+	struct pyro_error error;
 	size_t len;
 
 	(void)err_set(&error, service->why.code, "service '%s' %s", service->name,
 		      service->why.message);
-	len = strlen(error.message);
-	if (service->tail.len && len + 40 < sizeof(error.message)) {
-		lines = last_lines(service, sizeof(error.message) - len - 20);
-		(void)err_set(&error, service->why.code, "service '%s' %s; its log: %s",
-			      service->name, service->why.message, lines);
+	len = strlen(error.message) + sizeof(log);
+	if (service->tail.len && len < sizeof(error.message)) {
+		AUTO_FREE char *lines = last_lines(service, sizeof(error.message) - len);
+
+		(void)err_set(&error, service->why.code, "service '%s' %s%s%s", service->name,
+			      service->why.message, log, lines);
 	}
 	utf8_clean_line(error.message);
 	(void)err_hint(&error, "pyro workspace service logs %s %s", service->s->vm_id,
@@ -261,6 +261,12 @@ static void service_free(struct service *service)
 	free(service);
 }
 
+static void flush_output(struct service *service)
+{
+	redactor_flush(&service->out.redactor);
+	redactor_flush(&service->err.redactor);
+}
+
 /* How the process ended; NULL if the agent did not say that. */
 static const struct outcome *take_outcome(struct service *service, struct outcome *ret)
 {
@@ -290,18 +296,15 @@ static void service_ended(struct service *service, const struct pyro_error *erro
 	struct outcome told;
 	const struct outcome *outcome = take_outcome(service, &told);
 	struct pyro_error why;
-	bool is_started;
 
-	redactor_flush(&service->out.redactor);
-	redactor_flush(&service->err.redactor);
+	flush_output(service);
 	if (outcome && !service->state)
 		service->state = "exited";
 	decide(service, "failed", error ? error->code : PYRO_E_PROTOCOL,
 	       error ? error->message : "ended, and the guest does not say how");
 	record_end(service, outcome);
-	is_started = strcmp(service->state, "exited") == 0;
 	why = start_error(service);
-	answer_all(service, true, is_started ? NULL : &why);
+	answer_all(service, true, strcmp(service->state, "exited") == 0 ? NULL : &why);
 	service_free(service);
 }
 
@@ -380,7 +383,8 @@ static void take_started(struct service *service, const json_t *event)
 	if (records && pid > 0 && pid <= INT_MAX)
 		(void)services_set_pid(records, service->s->vm_id, service->name, pid, NULL);
 	if (service->phase == STARTING && !service->has_readiness)
-		loop_set_timer(service->s->loop, &service->timer, deadline_in(SETTLE_MS));
+		loop_set_timer(service->s->loop, &service->timer,
+			       deadline_in(vm_patience_ms(service->s->vm->spec.accel, SETTLE_MS)));
 }
 
 /* From a guest that may be hostile: at most one event, then the result. */
@@ -417,9 +421,11 @@ static void exec_record(struct mux_call *call, enum mux_kind kind, const char *d
 {
 	struct service *service = mux_call_ctx(call);
 
-	if (kind == MUX_JSON)
+	if (kind == MUX_JSON) {
 		take_json(service, data, len);
-	else if (len)
+		return;
+	}
+	if (len)
 		redactor_add(kind == MUX_OUT ? &service->out.redactor : &service->err.redactor,
 			     data, len);
 	mux_consume(call, len);
@@ -430,7 +436,11 @@ static void exec_close(struct mux_call *call, const struct pyro_error *error)
 	struct service *service = mux_call_ctx(call);
 	struct supervisor *s = service->s;
 
+	/* Nothing asks the machine for anything more: it may be about to go. */
 	service->exec = NULL;
+	loop_clear_timer(s->loop, &service->timer);
+	service->readiness = readiness_free(service->readiness);
+	ports_close(service->ports);
 	if (error && error->code == PYRO_E_VM_DIED)
 		supervisor_end(s, ENDING_FAILED, error->code, SUPERVISOR_VM_DIED);
 	if (!s->is_ending && !s->is_resetting)
@@ -738,8 +748,7 @@ void services_drop(struct supervisor *s)
 		struct outcome told;
 		const struct outcome *outcome = NULL;
 
-		redactor_flush(&service->out.redactor);
-		redactor_flush(&service->err.redactor);
+		flush_output(service);
 		if (s->ending == ENDING_STOP) {
 			decide(service, "stopped", PYRO_E_CANCELLED, "workspace stopped");
 			outcome = take_outcome(service, &told);

@@ -16,6 +16,15 @@ def begin(ws, name, command, *options, **more):
     return ws("service start", name, *options, "--", command, **more)
 
 
+def starting(lab, ws, name, command):
+    """A start that waits for the file `ok`; it is on record."""
+    call = lab.start(*ws.words("service start", name, "--ready-file", "ok", "--ready-interval-ms",
+                               "100", "--", command))
+    eventually(lambda: name in [s["service_name"] for s in ws("service list")["services"]], 10,
+               "it is on record")
+    return call
+
+
 def refused(ws, name, command, *options, **more):
     error = ws.error("service start", name, *options, "--", command, **more)
     assert not ws.sh("pgrep -fx 'sleep 98[0-9][0-9]'; true"), "something of it still runs"
@@ -33,6 +42,11 @@ def ended(ws, name, seconds=10):
 
 def logs(ws, name, *options):
     return ws("service logs", name, *options)
+
+
+def printed(ws, name, text):
+    """Waits until it has printed that."""
+    eventually(lambda: logs(ws, name)["stdout"] == text, 10, f"{name} prints {text!r}")
 
 
 # Readiness
@@ -162,13 +176,15 @@ def test_dies_before_ready(lab):
 def test_stop(lab):
     """stop is quick when the process obeys, and ends all that it started"""
     ws = lab.workspace()
-    begin(ws, "web", "(setsid sleep 9810 &) ; sleep 9811 & trap 'echo bye; exit 5' TERM; wait")
+    begin(ws, "web", "(setsid sleep 9810 &) ; sleep 9811 & trap 'echo bye; exit 5' TERM; "
+          "echo hi; wait")
+    printed(ws, "web", "hi\n")
     begun = time.monotonic()
     stopped = ws("service stop", "web")
     assert time.monotonic() - begun < 3, "it obeys"
     assert (stopped["state"], stopped["exit_code"]) == ("stopped", 5), stopped
     assert stopped["stop_reason"] and stopped["pid"] is None and stopped["ended_at"], stopped
-    assert logs(ws, "web")["stdout"] == "bye\n" and logs(ws, "web")["state"] == "stopped"
+    assert logs(ws, "web")["stdout"] == "hi\nbye\n" and logs(ws, "web")["state"] == "stopped"
     assert not ws.sh("pgrep -fx 'sleep 981[01]'; true"), "what it started is gone, too"
     assert ws("service stop", "web") == stopped, "a second stop is none"
     error = ws.error("service stop", "wep", about="'wep'")
@@ -185,6 +201,7 @@ def test_stop_deaf(lab):
     """what ignores TERM is killed after ten seconds"""
     ws = lab.workspace()
     begin(ws, "deaf", "trap '' TERM; echo deaf; while :; do sleep 1; done")
+    printed(ws, "deaf", "deaf\n")
     begun = time.monotonic()
     stopped = ws("service stop", "deaf")
     assert 9 < time.monotonic() - begun < 16, time.monotonic() - begun
@@ -254,15 +271,7 @@ def test_logs(lab):
 def test_client_dies(lab):
     """a client that is killed during start changes nothing; one that is interrupted ends it"""
     ws = lab.workspace()
-
-    def starting(name):
-        call = lab.start(*ws.words("service start", name, "--ready-file", "ok",
-                                   "--ready-interval-ms", "100", "--", "sleep 9840"))
-        eventually(lambda: ws("service list")["count"] and
-                   any(s["service_name"] == name for s in ws("service list")["services"]), 10,
-                   "it is on record")
-        return call
-    call = starting("a")
+    call = starting(lab, ws, "a", "sleep 9840")
     error = ws.error("service start", "a", "--", "true", about="is being started")
     assert error["code"] == "bad_state", error
     call.signal(signal.SIGKILL)
@@ -271,12 +280,12 @@ def test_client_dies(lab):
     service = eventually(lambda: (s := status(ws, "a"))["ready_at"] and s, 5, "it is ready")
     assert service["state"] == "running", service
     ws.sh("rm ok")
-    call = starting("b")
+    call = starting(lab, ws, "b", "sleep 9840")
     call.signal(signal.SIGINT)
     call.end(15)
     assert ended(ws, "b", 5)["state"] == "stopped"
     assert ws.sh("pgrep -c -fx 'sleep 9840'").strip() == "1", "only the first"
-    call = starting("c")
+    call = starting(lab, ws, "c", "sleep 9840")
     ws("service stop", "c")
     done = call.end(15)
     assert done.code == 125 and "stop" in done.err, done
@@ -305,6 +314,7 @@ def test_machine_ends(lab):
     ws = lab.workspace()
     command = "trap 'echo flushed; exit 0' TERM; echo begun; while :; do sleep 0.1; done"
     begin(ws, "web", command)
+    printed(ws, "web", "begun\n")
     ws("stop")
     service = status(ws, "web")
     assert (service["state"], service["exit_code"], service["stop_reason"]) == \
@@ -315,6 +325,7 @@ def test_machine_ends(lab):
     ws("start")
     assert status(ws, "web") == service and ws("service list")["running_count"] == 0
     begin(ws, "web", "trap '' TERM; echo again; while :; do sleep 0.1; done")
+    printed(ws, "web", "again\n")
     begun = time.monotonic()
     ws("stop")
     assert time.monotonic() - begun < 8, "who does not obey is not waited for long"
@@ -324,18 +335,37 @@ def test_machine_ends(lab):
     assert ws("service list")["services"] == [] and ws("status")["service_count"] == 0
     assert not os.path.exists(f"{ws.dir()}/services")
     begin(ws, "web", "echo fourth; exec sleep 9871")
+    printed(ws, "web", "fourth\n")
     kill(lab.qemu())
     service = ended(ws, "web", 20)
     assert service["state"] == "failed" and service["stop_reason"], service
     assert logs(ws, "web")["stdout"] == "fourth\n"
     ws("start")
     begin(ws, "web", "echo fifth; exec sleep 9872")
-    eventually(lambda: logs(ws, "web")["stdout"], 5, "it has printed")
+    printed(ws, "web", "fifth\n")
     kill(lab.supervisor())
     lab.check_no_processes(10)
     service = status(ws, "web")
     assert service["state"] == "failed" and "supervisor" in service["stop_reason"], service
     assert logs(ws, "web")["stdout"] == "fifth\n"
+    ws.delete()
+
+
+def test_stop_meets_stop(lab):
+    """a service that is being stopped when its workspace is stopped, or dies, is answered for"""
+    ws = lab.workspace()
+    for end in (lambda: ws("stop"), lambda: kill(lab.qemu())):
+        begin(ws, "deaf", "trap '' TERM; echo deaf; while :; do sleep 1; done")
+        printed(ws, "deaf", "deaf\n")
+        call = lab.start(*ws.words("service stop", "deaf"))
+        waiting = starting(lab, ws, "late",
+                           "trap '' TERM; echo late; while :; do sleep 1; done")
+        printed(ws, "late", "late\n")
+        end()
+        assert call.end(20).code in (0, 125) and waiting.end(20).code == 125
+        lab.check_no_processes(10)
+        assert [s["state"] for s in ws("service list")["services"]][0] == "stopped"
+        ws("start")
     ws.delete()
 
 
