@@ -377,6 +377,23 @@ TEST("output is there while the command still runs")
 	CHECK_STR(buf_text(&run->out), "early\nlate\n");
 }
 
+TEST("the pid of the first process is told before its output")
+{
+	struct agent *agent = start_agent();
+	struct run *run = start(agent, "exec",
+				json_pack("{s:s,s:b,s:b}", "shell", "echo $$; read x", "tell_pid",
+					  1, "stdin", 1));
+	int64_t deadline = deadline_in(PATIENCE_MS), pid;
+
+	while (!run->out.len && deadline_left(deadline) > 0)
+		pause_ms(agent, 5);
+	CHECK_STR(json_string_value(json_object_get(run->result, "event")), "started");
+	pid = number(run, "pid");
+	CHECK_INT(atoi(buf_text(&run->out)), pid);
+	finish(run);
+	CHECK(!json_object_get(run->result, "pid"));
+}
+
 TEST("a command that closed its outputs and lives on keeps the exec running")
 {
 	struct run *run = sh(start_agent(), "exec >&- 2>&-; sleep 0.3; exit 5");
