@@ -69,7 +69,7 @@ static enum routing_kind read_answer(const struct routing *r)
 		struct nlmsghdr header;
 		char bytes[4096];
 	} answer;
-	const struct nlmsghdr *header = &answer.header;
+	struct nlmsghdr *header = &answer.header; /* the macros of <linux/netlink.h> want it so */
 	ssize_t n;
 
 	do

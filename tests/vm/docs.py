@@ -25,18 +25,62 @@ def matches(shown, got):
     return re.fullmatch(re.escape(pattern).replace("…", "(.|\n)*" if pattern == "…" else ".*"), got)
 
 
-def test_readme_workspaces(lab):
-    """the README's session with a workspace goes as it is shown"""
+class Shell:
+    """A bash that runs one line after the other, as a reader would."""
+
+    def __init__(self, env, cwd):
+        self.bash = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, text=True, env=env, cwd=cwd)
+
+    def run(self, command):
+        """What a line prints; an assertion that it succeeds."""
+        print(f"set -o pipefail; {{ {command}\n}} </dev/null; printf '\\0%s\\n' $?",
+              file=self.bash.stdin, flush=True)
+        output = ""
+        for line in self.bash.stdout:
+            output += line
+            if "\0" in line:
+                break
+        output, _, status = output.partition("\0")
+        assert status.strip() == "0", (command, output, status)
+        return output
+
+    def close(self):
+        self.bash.stdin.close()
+        self.bash.wait(10)
+
+
+def play(lab, name, project):
+    """Types a transcript of the README into a shell."""
+    env = lab.env | {"PATH": f"{os.path.dirname(lab.pyro[-1])}:{os.environ['PATH']}"}
+    shell = Shell(env, project)
+    try:
+        for command, shown in transcript(name):
+            got = shell.run(command)
+            assert matches(shown, got.strip("\n")), (command, got)
+    finally:
+        shell.close()
+
+
+def make_project(lab):
     project = f"{lab.dir}/project"
     os.mkdir(project)
-    subprocess.run("git init -q . && echo 'echo hello world' >hello.sh", shell=True, check=True,
-                   cwd=project, env=lab.env)
-    env = lab.env | {"PATH": f"{os.path.dirname(lab.pyro[-1])}:{os.environ['PATH']}"}
-    for command, shown in transcript("workspaces"):
-        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=project, env=env,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-                              check=False)
-        assert done.returncode == 0, (command, done)
-        assert matches(shown, done.stdout.strip()), (command, done)
+    subprocess.run("git init -q . && echo 'echo hello world' >hello.sh && echo s3cr3t >token",
+                   shell=True, check=True, cwd=project, env=lab.env)
+    return project
+
+
+def test_readme_workspaces(lab):
+    """the README's session with a workspace goes as it is shown"""
+    project = make_project(lab)
+    play(lab, "workspaces", project)
     with open(f"{project}/hello.sh", encoding="utf-8") as file:
         assert file.read() == "echo hello pyro\n"
+
+
+def test_readme_sessions(lab):
+    """the README's session with a shell, a service, a port and a secret goes as it is shown"""
+    project = make_project(lab)
+    subprocess.run("git add hello.sh && git -c user.name=a -c user.email=a commit -qm first",
+                   shell=True, check=True, cwd=project, env=lab.env)
+    play(lab, "sessions", project)
