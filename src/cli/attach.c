@@ -55,10 +55,11 @@ void attach_end(const struct pyro_shell *shell)
 	/*
 	 * What a full-screen program may have switched on and cannot switch off any more: the other
 	 * screen, mouse and focus reports, bracketed paste, keypad and cursor modes, a hidden
-	 * cursor, colours, a scroll region.
+	 * cursor, colours, a scroll region. Some of that moves the cursor: on at the last line.
 	 */
-	static const char calm[] = "\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
-				   "\033[?1006l\033[?2004l\033[?1l\033>\033[?25h\033[m\033[r";
+	static const char calm[] =
+		"\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
+		"\033[?1006l\033[?2004l\033[?1l\033>\033[?25h\033[m\033[r\033[999;1H";
 	AUTO_BUF struct buf line = BUF_INIT(512);
 
 	if (!is_raw)
