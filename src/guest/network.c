@@ -195,8 +195,8 @@ int network_configure(const struct network_config *config, struct pyro_error *er
 
 	if (v4 < 0 || v6 < 0)
 		return err_sys(err, errno, "create a socket");
-	if (prepare(err) < 0 || set_up(v4, config->mtu, err) < 0 ||
-	    add_ip4(v4, config, err) < 0 || add_ip6(v6, config, err) < 0)
+	if (prepare(err) < 0 || set_up(v4, config->mtu, err) < 0 || add_ip4(v4, config, err) < 0 ||
+	    add_ip6(v6, config, err) < 0)
 		return -1;
 	return set_resolvers(config, err);
 }

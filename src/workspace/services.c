@@ -113,7 +113,8 @@ int services_end(struct records *r, const char *id, const char *name,
 	return db_run(
 		r, err,
 		"UPDATE service SET state = ?3, exit_code = nullif(?4, ?5), stop_reason = ?6, "
-		"ended_at = ?7, pid = NULL WHERE workspace_id = ?1 AND service_name = ?2",
+		"ended_at = ?7, pid = NULL, published_ports = '[]' "
+		"WHERE workspace_id = ?1 AND service_name = ?2",
 		"tttiitd", id, name, result->state, result->exit_code, PYRO_NONE,
 		result->stop_reason, now);
 }
@@ -123,7 +124,8 @@ int services_fail(struct records *r, const char *id, const char *reason, double 
 {
 	return db_run(r, err,
 		      "UPDATE service SET state = 'failed', stop_reason = ?2, ended_at = ?3, "
-		      "pid = NULL WHERE workspace_id = ?1 AND state = 'running'",
+		      "pid = NULL, published_ports = '[]' "
+		      "WHERE workspace_id = ?1 AND state = 'running'",
 		      "ttd", id, reason, now);
 }
 

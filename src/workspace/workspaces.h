@@ -38,7 +38,8 @@ int workspaces_update(struct records *r, const char *id, const char *name, bool 
 		      struct pyro_error *err);
 /* Something changed in it. */
 int workspaces_touch(struct records *r, const char *id, double now, struct pyro_error *err);
-/* Commands, events and services go; numbers of commands are not used again. No such workspace is fine. */
+/* Commands, events and services go; numbers of commands are not used again. No such workspace is
+ * fine. */
 int workspaces_reset(struct records *r, const char *id, double now, struct pyro_error *err);
 
 #endif
