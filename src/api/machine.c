@@ -258,11 +258,12 @@ int machine_exec(struct machine *m, const char *const *command, int64_t timeout_
 /* A history remembers what was run, not programs of megabytes that were handed over as a word. */
 static json_t *recorded_word(const char *word)
 {
-	AUTO_FREE char *cut = mem_strndup(word, RECORDED_WORD_MAX);
+	AUTO_FREE char *cut = NULL;
 	AUTO_FREE char *marked = NULL;
 
 	if (strlen(word) <= RECORDED_WORD_MAX)
 		return json_string(word);
+	cut = mem_strndup(word, RECORDED_WORD_MAX);
 	utf8_clean_line(cut);
 	marked = mem_printf("%s…", cut);
 	return json_string(marked);
