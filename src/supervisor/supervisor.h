@@ -60,7 +60,7 @@ struct redact_patterns;
 
 #define SUPERVISOR_CLIENT_FD 3
 #define SUPERVISOR_LOCK_FD 4
-#define SUPERVISOR_MAX_CLIENTS 64
+#define SUPERVISOR_MAX_CLIENTS 256 /* every one who is attached, or waits, is one */
 #define SUPERVISOR_VM_DIED "the machine ended unexpectedly"
 
 /* Why the supervisor comes to its end; a later one does not override an earlier one. */
