@@ -12,6 +12,7 @@
  *	        manifest       of a workspace: metadata of its baseline (tree.h)
  *	        empty-baseline   of a workspace: its baseline is that of any new disk
  *	        outputs/       of a workspace: what commands printed (output.h)
+ *	        shells/        of a workspace: what its shells printed (ring.h)
  *
  * Sockets are here and not under XDG_RUNTIME_DIR, because chat hosts start pyro with that variable
  * removed and must find the same VMs.
