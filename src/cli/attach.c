@@ -59,7 +59,7 @@ void attach_end(const struct pyro_shell *shell)
 	 */
 	static const char calm[] =
 		"\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
-		"\033[?1006l\033[?2004l\033[?1l\033>\033[?25h\033[m\033[r\033[999;1H";
+		"\033[?1006l\033[?2004l\033[?1l\033>\033[?5l\033[?25h\033[m\033[r\033[999;1H";
 	AUTO_BUF struct buf line = BUF_INIT(512);
 
 	if (!is_raw)
