@@ -14,8 +14,9 @@
  * number, wherever that is; TCP packets have their address exchanged for it, both ways. UDP is
  * relayed here, everything else goes to passt.
  *
- * passt is our child, and started again a second after it ended: what it knew of connections is
- * lost then, new ones work. We end when the device is gone, and everything with us, by the jail.
+ * passt is our child, and started again a second after it ended, or after it was killed because it
+ * did not answer for some seconds: what it knew of connections is lost then, new ones work. We end
+ *when the device is gone, and everything with us, by the jail.
  */
 #include "base/clock.h"
 #include "base/err.h"
@@ -31,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -44,6 +46,7 @@
 #define DNS_PORT 53
 #define PASST_FD 3
 #define PASST_RESTART_MS 1000
+#define PASST_PATIENCE_MS 10000
 #define ANSWERS_PER_SECOND 200
 #define ANSWER_MAX 128 /* an ICMP error with what it quotes */
 #define AGAIN_MAX 32
@@ -72,7 +75,10 @@ struct net {
 	struct loop_timer again_due;
 	int answers_left;
 	int64_t answers_second;
+	struct loop_timer watch;
+	bool has_sent;   /* to passt, since it was last watched */
 	bool is_probing; /* whether passt answers */
+	bool is_ready;   /* it did once */
 	bool is_over;
 };
 
@@ -110,6 +116,14 @@ static void answer(struct net *net, const struct packet *cause, enum packet_erro
 	net->again[net->n_again++] = a;
 }
 
+static void to_passt(struct net *net, const uint8_t *frame, size_t len)
+{
+	net->has_sent = true;
+	if (!net->watch.is_armed)
+		loop_set_timer(net->loop, &net->watch, deadline_in(PASST_PATIENCE_MS));
+	port_send(&net->passt, frame, len);
+}
+
 static void to_resolver(struct net *net, uint8_t *frame, const struct packet *p)
 {
 	int i = filter_resolver(&p->dst);
@@ -121,7 +135,7 @@ static void to_resolver(struct net *net, uint8_t *frame, const struct packet *p)
 	} else {
 		net->tcp_resolver[p->src_port] = (uint8_t)(i + 1);
 		packet_readdress(frame, p, false, &net->resolvers[i]);
-		port_send(&net->passt, frame, p->frame_len);
+		to_passt(net, frame, p->frame_len);
 	}
 }
 
@@ -136,7 +150,7 @@ static void send_out(struct net *net, const uint8_t *frame, const struct packet 
 	} else {
 		if (p->protocol == IPPROTO_TCP)
 			net->tcp_resolver[p->src_port] = 0;
-		port_send(&net->passt, frame, p->frame_len);
+		to_passt(net, frame, p->frame_len);
 	}
 }
 
@@ -149,7 +163,7 @@ static void guest_frame(void *ctx, uint8_t *frame, size_t len)
 	case FILTER_DROP:
 		return;
 	case FILTER_LINK:
-		port_send(&net->passt, frame, len);
+		to_passt(net, frame, len);
 		return;
 	case FILTER_DENY:
 		answer(net, &p, PACKET_PROHIBITED);
@@ -195,9 +209,11 @@ static void passt_frame(void *ctx, uint8_t *frame, size_t len)
 	struct net *net = ctx;
 	struct packet p;
 
-	if (net->is_probing) {
+	if (net->is_probing && packet_16(frame + 12) == ETHERTYPE_ARP) {
 		net->is_probing = false;
-		(void)fputs(LINK_READY, stderr);
+		if (!net->is_ready)
+			(void)fputs(LINK_READY, stderr);
+		net->is_ready = true;
 		return;
 	}
 	if (packet_parse(frame, len, &p) && p.protocol == IPPROTO_TCP && p.src_port == DNS_PORT)
@@ -303,7 +319,28 @@ static void probe_passt(struct net *net)
 	};
 
 	net->is_probing = true;
-	port_send(&net->passt, question, sizeof(question));
+	to_passt(net, question, sizeof(question));
+}
+
+/*
+ * A guest can bring passt to spin. While the guest takes no frames the answer waits with them,
+ * which is not passt's fault.
+ */
+static void watch(struct loop_timer *timer)
+{
+	struct net *net = timer->ctx;
+
+	if (net->passt.socket.fd < 0)
+		return;
+	if (net->is_probing && !net->passt.is_held) {
+		log_debug("net: passt does not answer");
+		passt_end(net);
+	} else if (net->is_probing) {
+		loop_set_timer(net->loop, timer, deadline_in(PASST_PATIENCE_MS));
+	} else if (net->has_sent) {
+		probe_passt(net);
+		net->has_sent = false;
+	}
 }
 
 static int start_passt(struct net *net, struct pyro_error *err)
@@ -350,6 +387,8 @@ static int serve(struct net *net, struct pyro_error *err)
 	net->passt_restart.ctx = net;
 	net->again_due.on_time = answer_again;
 	net->again_due.ctx = net;
+	net->watch.on_time = watch;
+	net->watch.ctx = net;
 	net->udp = udp_new(net->loop, udp_frame, net);
 	net->routing = routing_new(err);
 	if (!net->routing || start_passt(net, err) < 0 ||

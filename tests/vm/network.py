@@ -342,6 +342,22 @@ def test_passt_dies(lab):
         lab.call("vm", "exec", vm, "--", f"{wait}; exit 1", code=0)
 
 
+def test_passt_hangs(lab):
+    """a passt that does not answer any more is replaced"""
+    with World(lab) as world:
+        world.serve_world()
+        ws = lab.workspace("--network-policy", "egress")
+        assert ws.sh(f"curl -sS http://{WORLD4}/3 | wc -c") == "3\n"
+        for pid in world.passt():
+            os.kill(pid, signal.SIGSTOP)
+        again = f"for i in 1 2 3 4 5; do curl -sS -m 8 http://{WORLD4}/3 | wc -c | grep 3 && exit; done"
+        assert ws.sh(f"({again}) 2>/dev/null", seconds=90) == "3\n"
+        ws.delete()
+
+
+test_passt_hangs.is_patient = True
+
+
 def test_all_end_together(lab):
     """whatever is killed, nothing of a machine's network outlives it"""
     with World(lab) as world:
