@@ -216,8 +216,11 @@ static void passt_frame(void *ctx, uint8_t *frame, size_t len)
 		net->is_ready = true;
 		return;
 	}
-	if (packet_parse(frame, len, &p) && p.protocol == IPPROTO_TCP && p.src_port == DNS_PORT)
-		from_resolver(net, frame, &p);
+	if (packet_parse(frame, len, &p) && p.protocol == IPPROTO_TCP) {
+		packet_mend_reset(frame, &p);
+		if (p.src_port == DNS_PORT)
+			from_resolver(net, frame, &p);
+	}
 	port_send(&net->guest, frame, len);
 }
 

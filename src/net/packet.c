@@ -6,6 +6,7 @@
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #define IP4_LEN 20
@@ -13,6 +14,7 @@
 #define TCP_LEN 20
 #define UDP_LEN 8
 #define ICMP_LEN 8
+#define TCP_FLAGS 12 /* with the header's length before them */
 #define TCP_CHECKSUM 16
 #define IP4_CHECKSUM 10
 #define HOP_LIMIT 64
@@ -228,4 +230,15 @@ void packet_readdress(uint8_t *frame, const struct packet *p, bool is_source,
 	if (to->family == AF_INET)
 		adjust(ip + IP4_CHECKSUM, from->bytes, to->bytes, len);
 	memcpy(ip + first + (is_source ? 0 : len), to->bytes, len);
+}
+
+void packet_mend_reset(uint8_t *frame, const struct packet *p)
+{
+	uint8_t *tcp = frame + PACKET_ETHER + p->ip_len, before[2];
+
+	if (tcp[TCP_FLAGS + 1] != TH_RST)
+		return;
+	memcpy(before, tcp + TCP_FLAGS, sizeof(before));
+	tcp[TCP_FLAGS + 1] |= TH_ACK;
+	adjust(tcp + TCP_CHECKSUM, before, tcp + TCP_FLAGS, sizeof(before));
 }

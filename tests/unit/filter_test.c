@@ -248,3 +248,23 @@ TEST("net packet: a changed address keeps TCP's and IP's checksums right")
 		CHECK(packet_parse(frame, len + 8, &p) && address_is_equal(&p.dst, &to));
 	}
 }
+
+TEST("net packet: a reset gets its acknowledgement, and its checksum stays right")
+{
+	uint8_t frame[FRAME_ROOM];
+	struct packet p;
+	size_t len = make(frame, LINK_GUEST4, "203.0.113.7", 7);
+	unsigned before;
+
+	memset(frame + len, 0, 8);
+	frame[14 + 9] = IPPROTO_TCP;
+	frame[14 + 3] = (uint8_t)(frame[14 + 3] + 8);
+	frame[34 + 13] = 0x12;
+	CHECK(packet_parse(frame, len + 8, &p));
+	packet_mend_reset(frame, &p);
+	CHECK(frame[34 + 13] == 0x12);
+	frame[34 + 13] = 0x04;
+	before = sum_of(0, p.body, p.body_len);
+	packet_mend_reset(frame, &p);
+	CHECK(frame[34 + 13] == 0x14 && sum_of(0, p.body, p.body_len) == before);
+}

@@ -159,6 +159,20 @@ def test_reaches(lab):
         assert {line.split()[1] for line in world.world.lines} == {HOST4, HOST6}, world.world.lines
 
 
+def test_refused(lab):
+    """where nobody listens, connections and datagrams are refused at once"""
+    with World(lab) as world:
+        world.serve_world()
+        done = network(lab, attempts([(WORLD4, 81), (WORLD6, 81), (LINK_RESOLVER, 53)]) +
+                       f"bash -c 'exec 3<>/dev/udp/{WORLD4}/81; echo x >&3; timeout 9 head -n 1 <&3'"
+                       " 2>&1; true")
+        found = results(done.out)
+        for target in ((WORLD4, 81), (WORLD6, 81)):
+            took, why = found[target]
+            assert why == "Connection refused" and took < QUICK_S * 1000, done
+        assert "standard input': Connection refused" in done.out, done
+
+
 def test_resolver_on_loopback(lab):
     """a resolver on the host's loopback answers, by UDP and TCP, and nothing else there does"""
     with World(lab) as world:
