@@ -79,11 +79,12 @@ int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_er
 		return 0;
 	pyro_vm_done(ret);
 	dir = state_vm_dir(p->state, id);
-	if (records_fail_vm(p->records, id, "its supervisor was killed", err) < 0 ||
-	    history_interrupt(p->records, id, err) < 0 ||
+	/* Its state is the last: whoever is killed before leaves all of this to the next one. */
+	if (history_interrupt(p->records, id, err) < 0 ||
 	    shells_clear(p->records, dir, id, err) < 0 ||
 	    services_fail(p->records, id, "the workspace's supervisor was killed", clock_wall(),
-			  err) < 0)
+			  err) < 0 ||
+	    records_fail_vm(p->records, id, "its supervisor was killed", err) < 0)
 		return -1;
 	return records_get_vm(p->records, id, ret, err);
 }

@@ -31,6 +31,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +39,7 @@
 #define FIRST_CALL_MS 10000
 #define TTL_LOOK_S 15
 #define LINK_MS 10000
+#define MAX_FILES 4096
 
 void supervisor_end(struct supervisor *s, enum ending ending, enum pyro_code code,
 		    const char *message)
@@ -489,6 +491,20 @@ static int take_signals(struct supervisor *s, struct pyro_error *err)
 	return loop_add_fd(s->loop, &s->signals, fd, EPOLLIN, err);
 }
 
+/*
+ * Room for every descriptor that the limits on clients, commands, shells, services and their ports
+ * add up to. One short of it, and a listener would be told for ever of somebody it cannot let in.
+ */
+static void take_descriptors(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < MAX_FILES) {
+		files.rlim_cur = files.rlim_max < MAX_FILES ? files.rlim_max : MAX_FILES;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	struct supervisor s = {.sock = -1};
@@ -502,6 +518,7 @@ int main(int argc, char **argv)
 	if (fork() != 0)
 		_exit(0);
 	(void)umask(077);
+	take_descriptors();
 	(void)!chdir("/"); /* the caller's directory is not ours to keep busy */
 	(void)fcntl(SUPERVISOR_CLIENT_FD, F_SETFD, FD_CLOEXEC);
 	(void)fcntl(SUPERVISOR_LOCK_FD, F_SETFD, FD_CLOEXEC);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "channel/call.h"
 #include "channel/mux.h"
@@ -34,8 +35,9 @@ struct readiness {
 	int64_t deadline;
 	int64_t attempt_at;
 	json_t *result;
-	struct buf said;
-	char last[240]; /* what came of the last attempt */
+	struct redactor redactor;
+	struct buf said; /* without secrets: half of one would not be known again */
+	char last[240];  /* what came of the last attempt */
 };
 
 static bool is_command(const struct readiness *r)
@@ -94,9 +96,12 @@ static void plan(struct readiness *r)
 		loop_set_timer(r->s->loop, &r->timer, next);
 }
 
+/* Secrets are taken out before it is cut. */
 static void note(struct readiness *r, const char *message)
 {
-	(void)snprintf(r->last, sizeof(r->last), "%.230s", message ? message : "no good answer");
+	AUTO_FREE char *shown = redact_text(supervisor_patterns(r->s), message);
+
+	(void)snprintf(r->last, sizeof(r->last), "%.230s", shown ? shown : "no good answer");
 	utf8_clean_line(r->last);
 }
 
@@ -105,13 +110,15 @@ static bool judge_command(struct readiness *r)
 {
 	struct outcome outcome;
 	struct pyro_error error;
-	size_t len = r->said.len;
+	size_t len;
 	const char *line;
 
 	if (outcome_take(r->result, &outcome, &error) < 0) {
 		note(r, error.message);
 		return false;
 	}
+	redactor_flush(&r->redactor);
+	len = r->said.len;
 	while (len && r->said.data[len - 1] == '\n')
 		r->said.data[--len] = '\0';
 	line = strrchr(buf_text(&r->said), '\n');
@@ -152,6 +159,19 @@ static void attempt_ended(struct readiness *r, const struct pyro_error *error)
 	plan(r);
 }
 
+static void keep_said(void *ctx, const char *data, size_t len)
+{
+	struct readiness *r = ctx;
+
+	if (len > SAID_MAX) {
+		data += len - SAID_MAX;
+		len = SAID_MAX;
+	}
+	if (r->said.len + len > SAID_MAX)
+		buf_consume(&r->said, r->said.len + len - SAID_MAX);
+	buf_append(&r->said, data, len);
+}
+
 static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
 	struct readiness *r = mux_call_ctx(call);
@@ -162,14 +182,8 @@ static void on_record(struct mux_call *call, enum mux_kind kind, const char *dat
 					      : NULL;
 		return;
 	}
-	if (len > SAID_MAX) {
-		data += len - SAID_MAX;
-		mux_consume(call, len - SAID_MAX);
-		len = SAID_MAX;
-	}
-	if (r->said.len + len > SAID_MAX)
-		buf_consume(&r->said, r->said.len + len - SAID_MAX);
-	buf_append(&r->said, data, len);
+	if (len)
+		redactor_add(&r->redactor, data, len);
 	mux_consume(call, len);
 }
 
@@ -222,6 +236,7 @@ static void attempt(struct readiness *r)
 	r->attempt_at = now;
 	json_decref(r->result);
 	r->result = NULL;
+	redactor_flush(&r->redactor);
 	buf_reset(&r->said);
 	if (r->s->vm && args)
 		r->call = mux_start(r->s->vm->agent, is_command(r) ? "exec" : "probe", args,
@@ -260,6 +275,7 @@ struct readiness *readiness_begin(struct supervisor *s, const struct readiness_o
 		.timer = {.on_time = on_time, .ctx = r},
 		.said = BUF_INIT(SAID_MAX + 1),
 	};
+	redactor_init(&r->redactor, supervisor_patterns(s), keep_said, r);
 	r->deadline = deadline_in(options->timeout_ms);
 	loop_set_timer(s->loop, &r->timer, clock_ms());
 	return r;
@@ -274,6 +290,7 @@ struct readiness *readiness_free(struct readiness *r)
 	json_decref(r->probe);
 	json_decref(r->exec);
 	json_decref(r->result);
+	redactor_done(&r->redactor);
 	buf_done(&r->said);
 	free(r);
 	return NULL;

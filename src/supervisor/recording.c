@@ -57,7 +57,8 @@ struct recording *recording_begin(struct supervisor *s, const json_t *record,
 {
 	struct records *records = supervisor_records(s, err);
 	AUTO_FREE char *command = command_text(s, json_object_get(record, "command"));
-	const char *cwd = json_string_value(json_object_get(record, "cwd"));
+	AUTO_FREE char *cwd =
+		redact_text(s->patterns, json_string_value(json_object_get(record, "cwd")));
 	struct recording *r;
 	int64_t dropped;
 

@@ -277,6 +277,7 @@ static const struct outcome *take_outcome(struct service *service, struct outcom
 		return NULL;
 	if (call_error_from_json(service->result, &error) < 0 ||
 	    outcome_take(service->result, ret, &error) < 0) {
+		redact_error(supervisor_patterns(service->s), &error); /* before it is cut */
 		(void)snprintf(text, sizeof(text), "cannot start: %.140s", error.message);
 		decide(service, "failed", error.code, text);
 		return NULL;
@@ -548,11 +549,13 @@ static int enter(struct service *service, const json_t *args, struct pyro_error 
 	AUTO_FREE char *command = shown(service, json_object_get(args, "command"));
 	AUTO_FREE char *readiness = shown(service, json_object_get(args, "readiness"));
 	AUTO_FREE char *published = json_dumps(ports, JSON_COMPACT);
+	AUTO_FREE char *cwd = redact_text(supervisor_patterns(s),
+					  json_string_value(json_object_get(args, "cwd")));
 	AUTO_FREE char *dropped = NULL;
 	struct services_new entry = {
 		.name = service->name,
 		.command = command,
-		.cwd = json_string_value(json_object_get(args, "cwd")),
+		.cwd = cwd,
 		.readiness = readiness,
 		.published_ports = published,
 	};

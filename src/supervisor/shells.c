@@ -188,7 +188,7 @@ static int begin_close(struct visit *v, const json_t *args, struct pyro_error *e
 static int locate(const struct shell *shell, int64_t cursor, struct ring_span *ret,
 		  struct pyro_error *err)
 {
-	struct buf none = BUF_INIT(0);
+	AUTO_BUF struct buf none = BUF_INIT(0);
 
 	if (cursor > ring_end(shell->ring)) {
 		(void)err_set(err, PYRO_E_INVALID,

@@ -112,12 +112,14 @@ static int add_piece(struct ring *r, const char *data, size_t len)
 	size_t piece;
 	int64_t at = place_of(&r->header, r->header.end, &piece);
 	size_t first = len < piece ? len : piece;
+	int64_t end = r->header.end + (int64_t)len;
 
 	if (write_at(r->fd, data, first, at) < 0 ||
-	    write_at(r->fd, data + first, len - first, sizeof(r->header)) < 0)
+	    write_at(r->fd, data + first, len - first, sizeof(r->header)) < 0 ||
+	    write_at(r->fd, &end, sizeof(end), offsetof(struct header, end)) < 0)
 		return -1;
-	r->header.end += (int64_t)len;
-	return write_at(r->fd, &r->header.end, sizeof(r->header.end), offsetof(struct header, end));
+	r->header.end = end; /* not before the file says so: whoever reads up to it would wait */
+	return 0;
 }
 
 void ring_add(struct ring *r, const void *data, size_t len)

@@ -1,6 +1,7 @@
 /*
  * An agent that lies, in the place of pyro-agent on a host: what a guest that was taken over can
- * say. ROGUE in the environment names the lie that answers an exec.
+ * say. ROGUE in the environment names the lie that answers an exec; "session" takes it from the
+ * arguments of each call.
  */
 #include "base/err.h"
 #include "base/loop.h"
@@ -54,12 +55,70 @@ static void answer_exec(struct mux_call *call)
 		mux_finish(call);
 }
 
+#define STARTED "{\"event\":\"started\",\"pid\":7}"
+#define ENDED "{\"exit_code\":1,\"duration_ms\":1,\"timed_out\":false}"
+
+/* Of a shell or a service. What is "deaf" runs for ever, whatever it is told. */
+static void live(struct mux_call *call, const char *lie)
+{
+	if (strncmp(lie, "silent", 6) == 0) {
+		mux_finish(call);
+	} else if (strncmp(lie, "deaf", 4) == 0) {
+		say(call, STARTED);
+		mux_send(call, MUX_OUT, "$ ", 2);
+	} else if (strncmp(lie, "twice", 5) == 0) {
+		say(call, STARTED);
+		say(call, STARTED);
+		for (int i = 0; i < 64; i++) {
+			say(call, ENDED);
+			mux_send(call, MUX_OUT, "more", 4);
+		}
+		mux_finish(call);
+	} else {
+		if (strncmp(lie, "absurd-first", 12) != 0)
+			say(call, "{\"event\":\"started\",\"pid\":-9000000000}");
+		mux_send(call, MUX_OUT, "$ ", 2);
+		say(call, "{\"exit_code\":-70000000000,\"duration_ms\":-1,\"signal\":[]}");
+		mux_finish(call);
+	}
+}
+
+/* The guest's port is the lie. */
+static void take_connection(struct mux_call *call, int lie)
+{
+	static const char connected[] = "{\"event\":\"connected\"}";
+
+	mux_send(call, MUX_OUT, "early", 5);
+	if (lie == 1) {
+		say(call, "{}");
+	} else if (lie == 2) {
+		say(call, connected);
+		say(call, connected);
+		say(call, "[]");
+	} else if (lie == 3) {
+		say(call, connected);
+		mux_send(call, MUX_ERR, "what", 4);
+	} else if (lie == 4) {
+		say(call, "{\"error\":7}");
+		mux_send(call, MUX_OUT, "late", 4);
+	}
+	if (lie < 5)
+		mux_finish(call);
+}
+
 static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
-	(void)data;
-	(void)len;
-	if (kind == MUX_JSON)
+	const char *lie = kind == MUX_JSON ? strstr(data, "lie:") : NULL;
+	const char *port = kind == MUX_JSON ? strstr(data, "\"port\":") : NULL;
+
+	if (kind != MUX_JSON)
+		mux_consume(call, len);
+	else if (strcmp(getenv("ROGUE"), "session") != 0)
 		answer_exec(call);
+	else if (lie)
+		live(call, lie + 4);
+	else if (port)
+		take_connection(call, port[7] - '0');
 }
 
 static void on_hello(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -90,7 +149,8 @@ static void on_call(struct mux *mux, struct mux_call *call, const char *name)
 static void on_down(struct mux *mux, const struct pyro_error *error)
 {
 	(void)error;
-	*(bool *)mux_ctx(mux) = true;
+	/* In a session it stays when it is to end, and waits to be killed. */
+	*(bool *)mux_ctx(mux) = strcmp(getenv("ROGUE"), "session") != 0;
 }
 
 int main(void)

@@ -390,3 +390,16 @@ def test_secrets(lab):
         with open(f"{ws.dir()}/services/{name}", "rb") as file:
             assert b"hush" not in file.read(), name
     ws.delete()
+
+
+def test_secrets_cut(lab):
+    """what a probe says shows no part of a secret, wherever it is cut, nor does the record"""
+    value = "".join(f"secret{i:04}" for i in range(60))
+    ws = lab.workspace("--secret", f"TOKEN={value}")
+    for script in ('echo "it is $T"', 'head -c 200 /dev/zero | tr "\\0" x; echo "$T"'):
+        error = ws.error("service start", "web", "--secret-env", "TOKEN=T", "--ready-command",
+                         f"{script}; exit 1", "--ready-timeout-seconds", "1", "--", "sleep 9881")
+        assert error["code"] == "timeout" and "cret0" not in error["message"], error
+    rows = sqlite3.connect(f"{lab.state}/pyro/pyro.db").execute("SELECT * FROM service").fetchall()
+    assert rows and "cret0" not in str(rows) + str(ws("summary")), rows
+    ws.delete()
