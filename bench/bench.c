@@ -1,5 +1,6 @@
 #include "bench.h"
 
+#include "api/handle.h"
 #include "api/remote.h"
 #include "base/buf.h"
 #include "base/capture.h"
@@ -57,11 +58,12 @@ void bench_report(struct bench *b, const char *name, const char *unit, double va
 	if (limit > 0) {
 		(void)json_object_set_new(row, floor > 0 ? "promised_ratio" : "promised",
 					  json_real(limit));
-		(void)snprintf(limit_text, sizeof(limit_text), "%g", limit);
+		(void)snprintf(limit_text, sizeof(limit_text), "%.4g", limit);
 	}
 	(void)json_array_append_new(b->rows, row);
-	(void)fprintf(stderr, "%-50s %10.1f %-6s %10s %7s %9s\n", name, value, unit, floor_text,
-		      ratio_text, limit_text);
+	(void)fprintf(stderr, "%-50s %10.1f %-6s %10s %7s %9s%s\n", name, value, unit, floor_text,
+		      ratio_text, limit_text,
+		      limit > 0 && value / (floor > 0 ? floor : 1) > limit ? " BROKEN" : "");
 }
 
 double elapsed_ms(int64_t begun_ns)
@@ -166,4 +168,18 @@ pid_t bench_supervisor(const char *vm_id)
 	if (dir)
 		(void)closedir(dir);
 	return found;
+}
+
+char *bench_workspace_id(struct bench *b, const char *name)
+{
+	struct pyro_workspace ws;
+	struct pyro_error err;
+	char *id;
+
+	if (pyro_status_workspace(b->p, &(struct pyro_status_workspace_args){.workspace_id = name},
+				  &ws, &err) < 0)
+		bench_die("status", &err);
+	id = mem_strdup(ws.workspace_id);
+	pyro_workspace_done(&ws);
+	return id;
 }

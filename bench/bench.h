@@ -67,6 +67,8 @@ json_t *bench_true(void);
 /* Runs a command to its end; what it prints and how it exits does not matter. args is taken. */
 void bench_exec(struct remote *remote, json_t *args);
 
+/* The identity of the workspace of that name; owned by the caller. */
+char *bench_workspace_id(struct bench *b, const char *name);
 pid_t bench_supervisor(const char *vm_id);
 /*
  * Memory in KiB that a process has for itself; 0 if it cannot be read. Clean pages of a file that
@@ -77,5 +79,6 @@ double bench_private_kib(pid_t pid);
 double bench_tree_kib(pid_t pid);
 
 void workspaces_measure(struct bench *b);
+void sessions_measure(struct bench *b);
 
 #endif

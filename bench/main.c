@@ -289,6 +289,7 @@ int main(int argc, char **argv)
 	measure_channel(&b);
 	measure_small(&b);
 	workspaces_measure(&b);
+	sessions_measure(&b);
 	(void)json_dumpf(json_pack("{s:s, s:s, s:i, s:o}", "version", PYRO_VERSION, "accel",
 				   vm_accel_name(b.spec.accel), "rounds", b.rounds, "rows", b.rows),
 			 stdout, JSON_INDENT(2));

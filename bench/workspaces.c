@@ -30,21 +30,7 @@
 #define CROWD 20
 #define NAME "bench"
 
-/* Workspaces are called through the program, as people do; its id is needed for what is not. */
-static char *id_of(struct bench *b, const char *name)
-{
-	struct pyro_workspace ws;
-	struct pyro_error err;
-	char *id;
-
-	if (pyro_status_workspace(b->p, &(struct pyro_status_workspace_args){.workspace_id = name},
-				  &ws, &err) < 0)
-		bench_die("status", &err);
-	id = mem_strdup(ws.workspace_id);
-	pyro_workspace_done(&ws);
-	return id;
-}
-
+/* Workspaces are called through the program, as people do. */
 static double create(struct bench *b)
 {
 	return BENCH_PYRO(b, "workspace", "create", BENCH_ENVIRONMENT, "--name", NAME);
@@ -94,7 +80,7 @@ static void use_small(struct bench *b, struct small_numbers *n)
 	create_ms = create(b);
 	series_add(&n->create, create_ms);
 	series_add(&n->first, create_ms + run_true(b));
-	id = id_of(b, NAME);
+	id = bench_workspace_id(b, NAME);
 	series_add(&n->kib, bench_tree_kib(bench_supervisor(id)));
 	series_add(&n->reset, reset(b));
 	run_line(b, "sync");
@@ -313,7 +299,7 @@ static void measure_diff(struct bench *b, const char *tree)
 	run_line(b, GIT "git init -q && git config core.compression 0 && git add -A &&"
 			" git -c user.name=b -c user.email=b@localhost commit -qm seed");
 	run_line(b, "for i in 0 1 2 3 4 5 6 7 8 9; do echo changed >>d0$i/f$i$i; done");
-	id = id_of(b, NAME);
+	id = bench_workspace_id(b, NAME);
 	remote = remote_connect(b->p, id, &err);
 	if (!remote)
 		bench_die("connect to the supervisor", &err);
