@@ -13,6 +13,7 @@ from collections import deque
 
 import content
 import victims
+import sessions
 from lab import ENVIRONMENT, eventually, kill
 
 PLACES = 2        # workspaces at a time
@@ -20,18 +21,27 @@ SETTLED_S = 5     # after a kill, how long until nothing is left
 REPAIRED_S = 20   # and until the workspace runs again
 MAX_SNAPSHOTS = 3
 USUAL_S = {"create": 0.5, "exec": 0.1, "push": 0.1, "write": 0.1, "patch": 0.1, "snapshot": 0.1,
-           "unsnapshot": 0.1, "reset": 0.5, "stop": 0.1, "start": 0.3, "delete": 0.05}
+           "unsnapshot": 0.1, "reset": 0.5, "stop": 0.1, "start": 0.3, "delete": 0.05,
+           "shell open": 0.1, "shell read": 0.1, "shell write": 0.05, "shell signal": 0.05,
+           "shell close": 0.05, "shell attach": 0.1, "service start": 0.5, "service stop": 0.1,
+           "service logs": 0.05, "service list": 0.05}
 OPERATIONS = {"exec": 4, "push": 5, "write": 4, "patch": 4, "snapshot": 3, "unsnapshot": 1,
-              "reset": 4, "stop": 2, "start": 2, "delete": 1}
+              "reset": 4, "stop": 2, "start": 2, "delete": 1, "shell open": 6, "service start": 8,
+              "service list": 1}
+# Rarely does one live long enough.
+ON_SESSIONS = {"shell read": 5, "shell write": 7, "shell signal": 4, "shell close": 4,
+               "shell attach": 7, "service stop": 7, "service logs": 3}
 WRITES = ("exec", "push", "write", "patch")
 FROM_STOPPED = ("snapshot", "unsnapshot", "reset", "delete")  # now and then
-TARGETS = {"cli": 4, "supervisor": 4, "qemu": 4, "guest": 2, "helper": 2, "cli+qemu": 1,
-           "cli+supervisor": 1, "nothing": 2}
+TARGETS = {"cli": 4, "supervisor": 4, "qemu": 4, "guest": 2, "helper": 2, "net": 1,
+           "cli+qemu": 1, "cli+supervisor": 1, "nothing": 2}
 COPIED, CLUSTER = 1 << 63, 1 << 16  # of qcow2
 CRASH = "echo c >/proc/sysrq-trigger"
 # The mark is in memory: a machine that has it is the one of the last round.
 LOOK = "ls -A /.pyro 2>/dev/null | sed s/^/area:/; [ -e /dev/torture ] && echo same; " \
-       ": >/dev/torture; find . -type f -exec md5sum {} +; dmesg | grep 'EXT4-fs error'"
+       ": >/dev/torture; find . -type f -exec md5sum {} +; dmesg | grep 'EXT4-fs error'; " \
+       "cat /run/pyro-secrets/* 2>/dev/null | md5sum | sed s/^/secret:/; " \
+       "ls /sys/class/net | sed s/^/net:/"
 
 
 class Workspace:
@@ -43,23 +53,28 @@ class Workspace:
         self.durable = content.only(world)      # what may be on its disk, if its machine is killed
         self.snapshots = {"baseline": world}
         self.history = {}                       # acknowledged commands: {sequence: (line, output)}
+        self.secret, self.has_network = "", False
+        self.shells, self.services = {}, {}     # that run, by identity and name
+        self.ended = {}                         # services that do not run any more
 
 
 class Operation:
-    """A call; for one that writes, the slot and token; for one that has a snapshot, its name."""
+    """A call; for one that writes, the slot and token; for one that has a snapshot, its name; for
+    one on a shell or service, that."""
 
-    def __init__(self, name, words, slot=None, token=None, snapshot=None):
-        self.name, self.words = name, words
+    def __init__(self, name, words, slot=None, token=None, snapshot=None, about=None):
+        self.name, self.words, self.about = name, words, about
         self.slot, self.token, self.snapshot = slot, token, snapshot
         self.is_done = self.is_refused = False  # acknowledged; or an error said: nothing changed
         self.hits = []                          # what was killed
         self.may_replace = name in ("create", "start", "stop", "reset")  # the machine
 
     def __str__(self):
-        return f"{self.name} {self.slot or self.snapshot or ''} {self.token or ''}"
+        about = self.about and self.about.name
+        return f"{self.name} {self.slot or self.snapshot or about or ''} {self.token or ''}"
 
 
-class Lane:
+class Lane(sessions.Sessions):
     def __init__(self, seed, number, lab):
         self.seed, self.number, self.lab = seed, number, lab
         self.reader = content.Reader()
@@ -67,6 +82,8 @@ class Lane:
         self.usual = {name: deque([seconds], 9) for name, seconds in USUAL_S.items()}
         self.trace = deque(maxlen=40)
         self.acknowledged = self.kills = self.count = 0
+        self.secrets, self.port = set(), 8000
+        self.has_network = self.may_publish()
 
     def say(self, words):
         self.trace.append(words)
@@ -95,6 +112,7 @@ class Lane:
             seed = {slot: self.new_token(slot) for slot in ("push0", "patch", "write0")}
             world, words = {**world, **seed}, ["--seed-path", self.new_tree(seed)]
         space = Workspace(self.new_name("w"), world)
+        words += self.creation_options(dice, space)
         return space, Operation("create", ["create", ENVIRONMENT, "--name", space.name,
                                            "--ttl-seconds", "86400", *words])
 
@@ -117,7 +135,8 @@ class Lane:
 
     def operation(self, dice, space):
         named = sorted(set(space.snapshots) - {"baseline"})
-        weights = dict(OPERATIONS)
+        weights = {name: weight for name, weight in (OPERATIONS | ON_SESSIONS).items()
+                   if name not in self.impossible(space)}
         if not named:
             del weights["unsnapshot"]
         if len(named) == MAX_SNAPSHOTS:
@@ -125,6 +144,9 @@ class Lane:
         name = dice.choices(list(weights), weights.values())[0]
         if name in WRITES:
             return self.writing(dice, name, space)
+        if " " in name:
+            about, words = self.session_words(dice, name, space)
+            return Operation(name, words, about=about)
         snapshot, words = None, [name, space.id]
         if name == "snapshot":
             snapshot = self.new_name("s")
@@ -143,9 +165,9 @@ class Lane:
         at = words.index("--") if "--" in words else len(words)
         return self.lab.start("workspace", *words[:at], "--json", *words[at:])
 
-    @staticmethod
-    def outcome(done):
+    def outcome(self, done):
         """(result, None) or (None, error) of a call that was not killed."""
+        assert not any(value in done.out + done.err for value in self.secrets), f"a secret: {done}"
         assert done.code >= 0 and done.out.startswith("{"), f"no answer: {done}"
         answer = json.loads(done.out)
         error = answer.get("error")
@@ -185,10 +207,13 @@ class Lane:
         if target == "guest" and (operation.may_replace or operation.name == "delete"):
             target = "qemu"
         delay = dice.random() * 1.2 * statistics.median(self.usual[operation.name])
-        call = self.start_call(*operation.words)
+        terminal = self.attach(operation) if operation.name == "shell attach" else None
+        call = terminal.call if terminal else self.start_call(*operation.words)
         beside = self.start_call("list") if dice.random() < 0.3 else None
         time.sleep(delay)
         hits = operation.hits = self.strike(target, space, operation, call)
+        if terminal:
+            terminal.type(sessions.DETACH)
         done = call.end(REPAIRED_S)
         self.say(f"{operation} {space.name} {space.id}: killed {'+'.join(hits) or 'nothing'} "
                  f"({target}) after {delay:.3f} s, exit {done.code} after {done.seconds:.3f} s")
@@ -201,7 +226,8 @@ class Lane:
         if done.code < 0:
             assert "cli" in hits, f"it died by itself: {done}"
             return
-        self.take_answer(space, operation, *self.outcome(done))
+        self.take_answer(space, operation,
+                         *(self.detached(done) if terminal else self.outcome(done)))
 
     def take_answer(self, space, operation, result, error):
         operation.is_done = bool(result)
@@ -219,6 +245,11 @@ class Lane:
             space.history[result["sequence"]] = operation.words[-1], result["stdout"]
         elif operation.name == "reset":
             space.history = {}
+            self.end_sessions(space, True)
+        elif operation.name == "stop":
+            self.end_sessions(space, False)
+        else:
+            self.note_session(space, operation, result)
 
     # Explanation and repair
 
@@ -240,6 +271,8 @@ class Lane:
         space.history[result["sequence"]] = LOOK, result["stdout"]
         assert "EXT4-fs error" not in result["stdout"], result["stdout"]
         lines = result["stdout"].splitlines()
+        assert f"secret:{content.md5(space.secret)}  -" in lines, f"another secret: {lines}"
+        assert any(re.match("net:e", line) for line in lines) == space.has_network, lines
         if "area:put" in lines:
             return None, "a put goes on, or is being undone"
         sums = dict(line.split("  ./")[::-1] for line in lines if "  ./" in line)
@@ -274,6 +307,7 @@ class Lane:
             self.say(f"  reset to {snapshot}")
             self.call("reset", space.id, "--snapshot", snapshot)
             space.history = {}
+            self.end_sessions(space, True)
             return snapshot
         self.call("start", space.id)
         return None
@@ -358,6 +392,8 @@ class Lane:
         self.settle(space, operation, world, is_same)
         self.check_snapshots(space, operation, before)
         self.check_history(space, operation.name == "reset" and not operation.is_done)
+        self.check_sessions(space, operation, is_same, operation.name == "reset" or snapshot)
+        self.check_secrets(space)
 
     def surplus(self):
         """What there is besides the workspaces that are known, which all run."""
@@ -424,12 +460,15 @@ class Lane:
                     (operation.name in FROM_STOPPED and dice.random() < 0.25):
                 self.call("stop", space.id)
                 self.say("stopped")
+                self.end_sessions(space, False)
                 space.durable, operation.may_replace = content.only(space.live), True
             if operation.name == "delete":
                 self.round_delete(dice, place, operation)
             else:
+                connection = self.connection(dice, space)
                 self.carry_out(dice, space, operation)
                 self.check_workspace(dice, space, operation)
+                self.check_connection(space, connection)
         self.check_nothing_left()
         for name in os.listdir(self.lab.dir):
             if name.startswith("tree"):

@@ -1,10 +1,12 @@
 """The processes that a call of pyro is made of, found in /proc quickly enough to hit them."""
 import os
+import random
 import re
 
 from lab import read
 
-HELPERS = {"pyro-tar", "pyro-patch", "pyro-disk", "qemu-img"}
+HELPERS = {"pyro-tar", "pyro-patch", "pyro-disk", "pyro-term", "qemu-img"}
+PREFIXES = {"qemu": ("qemu-system",), "net": ("pyro-net", "passt")}
 
 
 def table():
@@ -46,8 +48,9 @@ def find(target, state_dir, workspace_id, known, cli):
     if target == "supervisor":
         return supervisor
     lower = (below(processes, supervisor) if supervisor else []) + below(processes, cli)
-    if target == "qemu":
-        return next((pid for pid in lower if processes[pid][1].startswith("qemu-system")), None)
+    if target in PREFIXES:
+        found = [pid for pid in lower if processes[pid][1].startswith(PREFIXES[target])]
+        return random.choice(found) if found else None
     return next((pid for pid in lower if processes[pid][1] in HELPERS), None)
 
 
