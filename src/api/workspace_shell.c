@@ -8,6 +8,7 @@
 #include "api/workspace.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/redact.h"
 #include "base/utf8.h"
 #include "ops/ops.h"
 #include "ops/values.h"
@@ -287,17 +288,32 @@ static size_t take_chars(const char *text, size_t len, bool is_whole, int64_t *m
 	return at;
 }
 
+/* A value that escape sequences kept apart is in one piece on the screen. Takes text. */
+static char *redact(struct session *s, char *text, struct pyro_error *err)
+{
+	AUTO_FREE char *shown = text;
+	struct redact_patterns *patterns;
+	char *redacted;
+
+	if (workspace_patterns(s->p, s->ws.workspace_id, &patterns, err) < 0)
+		return NULL;
+	redacted = redact_text(patterns, shown);
+	(void)redact_patterns_free(patterns);
+	return redacted;
+}
+
 /* The first `len` bytes behind the context as text; NULL with err. The caller's. */
 static char *render(struct session *s, const struct output *out, size_t len, bool is_plain,
 		    struct pyro_error *err)
 {
 	const char *raw = buf_text(&out->bytes);
 	size_t context = (size_t)out->context;
+	char *text;
 
-	if (is_plain)
-		return term_text(s->p, (int)out->cols, (int)out->rows, raw, context + len, context,
-				 err);
-	return utf8_repair(raw + context, len, NULL);
+	if (!is_plain)
+		return utf8_repair(raw + context, len, NULL);
+	text = term_text(s->p, (int)out->cols, (int)out->rows, raw, context + len, context, err);
+	return text ? redact(s, text, err) : NULL;
 }
 
 static int read_shell(struct session *s, const struct pyro_read_shell_args *a,

@@ -73,12 +73,11 @@ static int make_room(struct ring *r, int64_t capacity, struct pyro_error *err)
 
 	memcpy(r->header.magic, MAGIC, sizeof(MAGIC));
 	r->header.capacity = capacity;
-	failure = posix_fallocate(r->fd, 0, (int64_t)sizeof(r->header) + room_of(&r->header));
-	if (failure)
-		return err_sys(err, failure, "make room for '%s'", r->path);
+	/* The header is first: whoever opens the file meanwhile finds an empty ring. */
 	if (write_at(r->fd, &r->header, sizeof(r->header), 0) < 0)
 		return err_sys(err, errno, "write '%s'", r->path);
-	return 0;
+	failure = posix_fallocate(r->fd, 0, (int64_t)sizeof(r->header) + room_of(&r->header));
+	return failure ? err_sys(err, failure, "make room for '%s'", r->path) : 0;
 }
 
 struct ring *ring_open(const char *path, int64_t capacity, struct pyro_error *err)
@@ -92,7 +91,9 @@ struct ring *ring_open(const char *path, int64_t capacity, struct pyro_error *er
 		(void)err_sys(err, errno, "create directory '%s'", parent);
 		return NULL;
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* Whoever reads the ring before this one goes on reading that. */
+	(void)unlink(path);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0) {
 		(void)err_sys(err, errno, "create '%s'", path);
 		return NULL;
@@ -156,6 +157,8 @@ static int read_header(int fd, const char *path, struct header *ret, struct pyro
 
 	if (n < 0)
 		return err_sys(err, errno, "read '%s'", path);
+	if (n == 0)
+		return err_set(err, PYRO_E_NOT_FOUND, "'%s' is being made", path);
 	if (n != (ssize_t)sizeof(*ret) || memcmp(ret->magic, MAGIC, sizeof(MAGIC)) != 0 ||
 	    ret->capacity <= 0 || ret->capacity > RING_CAPACITY_MAX || ret->end < 0)
 		return err_set(err, PYRO_E_PROTOCOL, "'%s' is damaged", path);

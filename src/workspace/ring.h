@@ -30,8 +30,8 @@ struct ring_span {
 };
 
 /*
- * Makes the file anew, and its directory if that is missing, with all of its room on the disk. NULL
- * with err.
+ * Makes the file anew, and its directory if that is missing, with all of its room on the disk. Who
+ * reads one that was there goes on reading that. NULL with err.
  */
 struct ring *ring_open(const char *path, int64_t capacity, struct pyro_error *err);
 /* An error of the disk ends what is kept, never the stream. */
@@ -49,7 +49,10 @@ struct ring *ring_close(struct ring *r);
  */
 int ring_read(const struct ring *r, int64_t from, size_t max, struct buf *into,
 	      struct ring_span *ret, struct pyro_error *err);
-/* The same of a file, which somebody may be writing. A missing one is PYRO_E_NOT_FOUND. */
+/*
+ * The same of a file, which somebody may be writing. PYRO_E_NOT_FOUND if there is none, or nothing
+ * in it yet.
+ */
 int ring_read_file(const char *path, int64_t from, size_t max, struct buf *into,
 		   struct ring_span *ret, struct pyro_error *err);
 

@@ -431,6 +431,18 @@ def test_shell_secrets(lab):
     ws.delete()
 
 
+def test_shell_secrets_plain(lab):
+    """a secret that escape sequences keep apart, as grep marks what it finds, is not put together"""
+    value = "correct-horse-battery"
+    ws = lab.workspace("--secret", f"TOKEN={value}")
+    shell = Shell(ws)
+    shell.run("grep --color=always horse /run/pyro-secrets/TOKEN; echo found | tr a-z A-Z")
+    plain = shell.read(0, "--plain")["output"]
+    assert "FOUND" in plain and "[REDACTED]" in plain and value not in plain, plain
+    ws.delete()
+
+
+
 # Attaching
 
 
