@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,6 +84,7 @@ static int make_room(struct ring *r, int64_t capacity, struct pyro_error *err)
 struct ring *ring_open(const char *path, int64_t capacity, struct pyro_error *err)
 {
 	AUTO_FREE char *copy = mem_strdup(path);
+	AUTO_FREE char *temp = mem_printf("%s.new", path); /* met by nobody half made */
 	const char *parent = dirname(copy);
 	struct ring *r;
 	int fd;
@@ -91,19 +93,20 @@ struct ring *ring_open(const char *path, int64_t capacity, struct pyro_error *er
 		(void)err_sys(err, errno, "create directory '%s'", parent);
 		return NULL;
 	}
-	/* Whoever reads the ring before this one goes on reading that. */
-	(void)unlink(path);
-	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0) {
-		(void)err_sys(err, errno, "create '%s'", path);
+		(void)err_sys(err, errno, "create '%s'", temp);
 		return NULL;
 	}
 	r = mem_zalloc(1, sizeof(*r));
 	r->fd = fd;
 	r->path = mem_strdup(path);
-	if (make_room(r, capacity, err) == 0)
-		return r;
-	(void)unlink(path);
+	if (make_room(r, capacity, err) == 0) {
+		if (rename(temp, path) == 0)
+			return r;
+		(void)err_sys(err, errno, "rename '%s'", temp);
+	}
+	(void)unlink(temp);
 	return ring_close(r);
 }
 
