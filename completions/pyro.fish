@@ -245,7 +245,7 @@ complete -c pyro -n '__pyro_at "workspace service start"' -l ready-tcp -x -d 'Re
 complete -c pyro -n '__pyro_at "workspace service start"' -l ready-http -x -d 'Ready when a GET of this URL is answered with a status of 200 to 299'
 complete -c pyro -n '__pyro_at "workspace service start"' -l ready-command -x -d 'Ready when this shell command line ends with 0'
 complete -c pyro -n '__pyro_at "workspace service start"' -l ready-timeout-seconds -x -d 'End it and fail if it is not ready after so long'
-complete -c pyro -n '__pyro_at "workspace service start"' -l ready-interval-ms -x -d 'How often to look'
+complete -c pyro -n '__pyro_at "workspace service start"' -l ready-interval-ms -x -d 'How often to look; at first it is more often'
 complete -c pyro -n '__pyro_at "workspace service start"' -l secret-env -x -d 'Secrets by name, and the environment variable that each becomes'
 complete -c pyro -n '__pyro_at "workspace service start"' -l publish -x -d 'Reach a port of the guest on 127.0.0.1 of the host; a free port is chosen'
 complete -c pyro -n '__pyro_at "workspace service start"' -l json -d 'Print one JSON object on stdout'

@@ -66,14 +66,19 @@ int workspace_add_secret_env(const char *const *map, json_t *args, struct pyro_e
 		return 0;
 	object = json_object();
 	(void)json_object_set_new(args, "secret_env", object);
-	for (; *map; map++) {
-		size_t len = strcspn(*map, "=");
-		AUTO_FREE char *name = mem_strndup(*map, len);
-		const char *variable = *map + len + ((*map)[len] == '=');
+	for (const char *const *at = map; *at; at++) {
+		size_t len = strcspn(*at, "=");
+		AUTO_FREE char *name = mem_strndup(*at, len);
+		const char *variable = *at + len + ((*at)[len] == '=');
 
 		if (secrets_check_name("secret name", name, err) < 0 ||
 		    secrets_check_name("environment variable", variable, err) < 0)
 			return -1;
+		for (const char *const *other = map; other < at; other++)
+			if (strcmp(strchr(*other, '=') + 1, variable) == 0)
+				return err_set(err, PYRO_E_INVALID,
+					       "environment variable '%s' is given twice",
+					       variable);
 		(void)json_object_set_new(object, name, json_string(variable));
 	}
 	return 0;

@@ -32,10 +32,10 @@ static int check_readiness(const struct pyro_readiness *r, struct pyro_error *er
 		const char *key;
 		bool is_given;
 	} kinds[] = {
-		{"file", "path", r->path},
-		{"tcp", "address", r->address},
-		{"http", "url", r->url},
-		{"command", "command", r->command && r->command[0]},
+		{"file", "path", r->path && *r->path},
+		{"tcp", "address", r->address && *r->address},
+		{"http", "url", r->url && *r->url},
+		{"command", "command", r->command && r->command[0] && *r->command[0]},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -155,6 +155,9 @@ static int start(struct pyro *p, const struct pyro_start_service_args *a, struct
 	if (workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
 		return -1;
 	args = check_ports(a, &ws, err) < 0 ? NULL : start_args(p, &ws, a, err);
+	if (args && a->readiness)
+		handle_phase(p, "service-start", "phase=wait workspace_id=%s service_name=%s",
+			     ws.workspace_id, a->service_name);
 	result = args ? remote_call(remote, "service-start", "service_start", args, DEADLINE_NONE,
 				    NULL, err)
 		      : -1;

@@ -106,13 +106,16 @@ static int set_pair(json_t *object, const struct op_input *in, const char *label
 {
 	size_t len = strcspn(text, "=");
 	AUTO_FREE char *key = mem_strndup(text, len);
+	json_t *pairs;
 
 	if (!len || (!text[len] && !strstr(in->metavar, "[=")))
 		return err_set(err, PYRO_E_USAGE, "%s: expected %s, got '%s'", label,
 			       ops_metavar(in), text);
-	json_object_set_new(collection(object, in->name, json_object()), key,
-			    json_string(text[len] ? text + len + 1 : key));
-	return 0;
+	pairs = collection(object, in->name, json_object());
+	/* Of a label the last value counts; a variable that was asked for would be missed. */
+	if (strstr(in->metavar, "[=") && json_object_get(pairs, key))
+		return err_set(err, PYRO_E_USAGE, "%s: '%s' is given twice", label, key);
+	return json_object_set_new(pairs, key, json_string(text[len] ? text + len + 1 : key));
 }
 
 static int set_member(json_t *record, const struct command_option *option, const char *name,
@@ -123,8 +126,8 @@ static int set_member(json_t *record, const struct command_option *option, const
 	if (ops_field(option->in->of, name)->kind != KIND_INT)
 		return json_object_set_new(record, name, json_string(text));
 	if (!parse_int(text, INT64_MIN, INT64_MAX, &n))
-		return err_set(err, PYRO_E_USAGE, "%s: expected %s, got '%s'", option->name,
-			       option->metavar, text);
+		return err_set(err, PYRO_E_USAGE, "%s: expected %s, and '%s' is no number",
+			       option->name, option->metavar, text);
 	return json_object_set_new(record, name, json_integer(n));
 }
 

@@ -113,8 +113,8 @@ static void print_shell(struct buf *out, const struct pyro_shell *shell, bool co
 static void print_shells(struct buf *out, struct buf *note, const struct pyro_shell_list *list,
 			 bool colour)
 {
-	static const char *const names[] = {"Shell",     "State",   "Exit", "Terminal",
-					    "Directory", "Started", NULL};
+	static const char *const names[] = {"SHELL",     "STATE",   "EXIT", "TERMINAL",
+					    "DIRECTORY", "STARTED", NULL};
 	struct form_table table = {0};
 
 	if (!list->count) {
@@ -277,8 +277,8 @@ bool print_session(const struct op_row *op, const void *record, const struct pri
 		print_read(out, note, record, style->is_terminal);
 		return true;
 	case REC_shell_written:
-		buf_printf(note, "[%lld bytes typed into %s]\n", (long long)written->input_bytes,
-			   written->shell_id);
+		buf_printf(note, "[%lld byte%s typed into %s]\n", (long long)written->input_bytes,
+			   written->input_bytes == 1 ? "" : "s", written->shell_id);
 		return true;
 	case REC_service:
 		print_service(out, record, style->colour);

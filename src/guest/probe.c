@@ -89,6 +89,16 @@ static bool parse_target(struct probe *probe)
 	       (probe->type == 'h' && parse_url(probe, target));
 }
 
+static int bad_target(const struct probe *probe, struct pyro_error *err)
+{
+	const char *form = probe->type == 'f'   ? "a path"
+			   : probe->type == 't' ? "HOST:PORT or [V6]:PORT"
+						: "http://HOST[:PORT][/PATH], without TLS";
+
+	return err_set(err, PYRO_E_INVALID, "'%.100s' is not %s",
+		       probe->target ? probe->target : "", form);
+}
+
 int probe_parse(struct probe *probe, json_t *args, struct pyro_error *err)
 {
 	const char *type, *path = NULL, *address = NULL, *url = NULL;
@@ -114,9 +124,7 @@ int probe_parse(struct probe *probe, json_t *args, struct pyro_error *err)
 	else
 		return err_set(err, PYRO_E_INVALID, "probe: there is no type '%s'", type);
 	probe->type = *type;
-	if (!parse_target(probe))
-		return err_set(err, PYRO_E_INVALID, "probe: no good target for type '%s'", type);
-	return 0;
+	return parse_target(probe) ? 0 : bad_target(probe, err);
 }
 
 /*

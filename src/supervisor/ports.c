@@ -307,13 +307,9 @@ static int bind_port(struct port *port, struct pyro_error *err)
 	(void)setsockopt(port->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(port->fd, (struct sockaddr *)&address, len) < 0 || listen(port->fd, BACKLOG) < 0 ||
 	    getsockname(port->fd, (struct sockaddr *)&address, &len) < 0) {
-		int errnum = errno;
-
-		(void)err_sys(err, errnum, "publish on 127.0.0.1:%d", port->host_port);
-		return errnum != EADDRINUSE
-			       ? -1
-			       : err_hint(err, "--publish %d lets a free host port be chosen",
-					  port->guest_port);
+		(void)err_sys(err, errno, "publish on 127.0.0.1:%d", port->host_port);
+		return err_hint(err, "--publish %d lets a free host port be chosen",
+				port->guest_port);
 	}
 	port->host_port = ntohs(address.sin_port);
 	return listen_again(port, err);

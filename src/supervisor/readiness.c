@@ -1,7 +1,8 @@
 /*
  * Attempts of file, tcp and http are the agent's call `probe`; a command is an exec. The agent
  * keeps an attempt's deadline, and if it does not, the timer here drops the call. The same timer
- * waits for the next attempt.
+ * waits for the next attempt. What is ready soon is seen soon: the pauses double until they are as
+ * long as was asked for.
  */
 #include "supervisor/readiness.h"
 
@@ -20,6 +21,7 @@
 #include <string.h>
 
 #define ATTEMPT_MS 10000
+#define FIRST_MS 20  /* between the first two attempts; then as long as it took already */
 #define LAST_MS 250  /* so long before the end the last attempt is made */
 #define GRACE_MS 500 /* for an agent that has to answer at its deadline */
 #define SAID_MAX 512 /* bytes of what a command printed, the last */
@@ -84,8 +86,13 @@ static void time_is_over(struct readiness *r)
 static void plan(struct readiness *r)
 {
 	int64_t now = clock_ms(), last = r->deadline - LAST_MS;
-	int64_t next = r->attempt_at + r->o.interval_ms;
+	int64_t waited = now - (r->deadline - r->o.timeout_ms);
+	int64_t pause_ms = waited < FIRST_MS ? FIRST_MS : waited;
+	int64_t next;
 
+	if (pause_ms > r->o.interval_ms)
+		pause_ms = r->o.interval_ms;
+	next = r->attempt_at + pause_ms;
 	if (next < now)
 		next = now;
 	if (next > last && now < last)

@@ -231,8 +231,9 @@ static struct pyro_error start_error(const struct service *service)
 			      service->why.message, log, lines);
 	}
 	utf8_clean_line(error.message);
-	(void)err_hint(&error, "pyro workspace service logs %s %s", service->s->vm_id,
-		       service->name);
+	if (service->tail.len)
+		(void)err_hint(&error, "pyro workspace service logs %s %s", service->s->vm_id,
+			       service->name);
 	return error;
 }
 

@@ -13,7 +13,7 @@ sh-1
 
 # shells
 $ pyro workspace shell list fix
-Shell  State    Exit  Terminal  Directory   Started
+SHELL  STATE    EXIT  TERMINAL  DIRECTORY   STARTED
 sh-1   running     -  120x30    /workspace  2 min ago
 sh-2   stopped   130  120x30    /workspace  2 min ago
 
@@ -73,6 +73,22 @@ $ pyro workspace service start fix late -- ./late
 ! hint: pyro workspace service logs ws-1 late
 [125]
 
+# a secret for two variables
+$ pyro workspace exec fix --secret-env T --secret-env T=U -- true
+! pyro: --secret-env: 'T' is given twice
+! hint: pyro workspace exec --help
+[2]
+
+# a port that is none
+$ pyro workspace service start fix web --publish a:80 -- ./web
+! pyro: --publish: expected [HOST_PORT:]GUEST_PORT, and 'a' is no number
+! hint: pyro workspace service start --help
+[2]
+
+# one character
+$ pyro workspace shell write fix sh-1 --input ''
+! [1 byte typed into sh-1]
+
 # two readiness probes
 $ pyro workspace service start fix web --ready-tcp localhost:1 --ready-file x -- ./web
 ! pyro: --ready-file: only one readiness can be given
@@ -81,7 +97,7 @@ $ pyro workspace service start fix web --ready-tcp localhost:1 --ready-file x --
 
 # a port that is none
 $ pyro workspace service start fix web --publish http -- ./web
-! pyro: --publish: expected [HOST_PORT:]GUEST_PORT, got 'http'
+! pyro: --publish: expected [HOST_PORT:]GUEST_PORT, and 'http' is no number
 ! hint: pyro workspace service start --help
 [2]
 

@@ -124,7 +124,9 @@ def test_probes(lab):
     ws.sh("touch ok")
     begun = time.monotonic()
     begin(ws, "at-once", "sleep 9802", "--ready-file", "ok", "--ready-interval-ms", "60000")
-    assert time.monotonic() - begun < 5, "the first attempt is made at once"
+    begin(ws, "soon", "sleep 0.5; touch yes; sleep 9802", "--ready-file", "yes",
+          "--ready-interval-ms", "60000")
+    assert time.monotonic() - begun < 5, "what is ready soon is not waited for"
     ws.delete()
 
 
@@ -149,8 +151,14 @@ def test_never_ready(lab):
     error = refused(ws, "slow", "sleep 9804", "--ready-command", "sleep 9805",
                     "--ready-timeout-seconds", "1")
     assert error["code"] == "timeout" and "sleep 9805" in error["message"], error
-    error = refused(ws, "wrong", "sleep 9806", "--ready-tcp", "nonsense")
-    assert error["code"] == "invalid_argument" and error["message"], error
+    for option, value, form in (
+            ("--ready-tcp", "nonsense", "HOST:PORT"), ("--ready-tcp", "::1:80", "[V6]:PORT"),
+            ("--ready-http", "https://127.0.0.1/", "without TLS")):
+        error = refused(ws, "wrong", "sleep 9806", option, value)
+        assert error["code"] == "invalid_argument", error
+        assert f"'{value}' is not " in error["message"] and form in error["message"], error
+    error = refused(ws, "wrong", "sleep 9806", "--ready-command", "")
+    assert "needs 'command'" in error["message"], error
     ws.delete()
 
 
