@@ -233,8 +233,8 @@ int pyro_network_info_vm(struct pyro *p, const struct pyro_network_info_vm_args 
 		.network_enabled = vm.network_enabled,
 		.policy = mem_strdup(vm.network_enabled ? "egress" : "off"),
 	};
-	is_started = strcmp(vm.state, "started") == 0;
-	if (vm.network_enabled && is_started)
+	is_started = vm.network_enabled && strcmp(vm.state, "started") == 0;
+	if (is_started)
 		result = ask_network(p, vm.vm_id, &is_up, err);
 	if (vm.network_enabled && result == 0)
 		fill_network(ret, is_started, is_up);

@@ -2,8 +2,8 @@
  * struct buf: bytes that grow up to a mandatory maximum.
  *
  * Appending never needs a check: past the maximum the buffer stops taking bytes for good and
- * remembers it (is_full), until it is reset or taken. `data` always has a NUL behind the last byte,
- *so it can be read as a string.
+ * remembers it (is_full), until it is reset or taken. `data` always has a NUL behind the last
+ * byte, so it can be read as a string.
  *
  *	struct buf b = BUF_INIT(64 * 1024);
  *	buf_printf(&b, "hello %s", name);

@@ -11,7 +11,7 @@
  *
  *	redactor_init(&r, patterns, emit, ctx);
  *	redactor_add(&r, data, len);	as often as data comes
- *	redactor_flush(&r);			what was held back is out now
+ *	redactor_flush(&r);		what was held back is out now
  *	redactor_done(&r);
  *
  * Patterns are shared by any number of streams and outlive them. NULL patterns redact nothing.

@@ -15,8 +15,8 @@
  * relayed here, everything else goes to passt.
  *
  * passt is our child, and started again a second after it ended, or after it was killed because it
- * did not answer for some seconds: what it knew of connections is lost then, new ones work. We end
- *when the device is gone, and everything with us, by the jail.
+ * did not answer for some seconds: what it knew of connections is lost then, new ones work. We
+ * end when the device is gone, and everything with us, by the jail.
  */
 #include "base/clock.h"
 #include "base/err.h"
@@ -286,43 +286,19 @@ static pid_t spawn_passt(const struct net *net, int fd, struct pyro_error *err)
 /* Whoever answers a question for the gateway's hardware address lives, and knows the guest's. */
 static void probe_passt(struct net *net)
 {
-	static const uint8_t question[] = {
-		0xff,
-		0xff,
-		0xff,
-		0xff,
-		0xff,
-		0xff,
-		LINK_GUEST_MAC_BYTES,
-		0x08,
-		0x06,
-		0,
-		1,
-		0x08,
-		0x00,
-		6,
-		4,
-		0,
-		1,
-		LINK_GUEST_MAC_BYTES,
-		192,
-		0,
-		0,
-		2,
-		0,
-		0,
-		0,
-		0,
-		0,
-		0,
-		192,
-		0,
-		0,
-		1,
+	static const struct {
+		uint8_t to[6], from[6], kind[10], sender[6], sender4[4], target[6], target4[4];
+	} question = {
+		.to = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+		.from = {LINK_GUEST_MAC_BYTES},
+		.kind = {0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, 1}, /* ARP, a request for IPv4 */
+		.sender = {LINK_GUEST_MAC_BYTES},
+		.sender4 = {192, 0, 0, 2},
+		.target4 = {192, 0, 0, 1},
 	};
 
 	net->is_probing = true;
-	to_passt(net, question, sizeof(question));
+	to_passt(net, (const uint8_t *)&question, sizeof(question));
 }
 
 /*
@@ -386,12 +362,9 @@ static int serve(struct net *net, struct pyro_error *err)
 	net->guest.source = &net->passt;
 	net->passt_child.on_exit = passt_exited;
 	net->passt_child.ctx = net;
-	net->passt_restart.on_time = passt_restart;
-	net->passt_restart.ctx = net;
-	net->again_due.on_time = answer_again;
-	net->again_due.ctx = net;
-	net->watch.on_time = watch;
-	net->watch.ctx = net;
+	net->passt_restart = (struct loop_timer){.on_time = passt_restart, .ctx = net};
+	net->again_due = (struct loop_timer){.on_time = answer_again, .ctx = net};
+	net->watch = (struct loop_timer){.on_time = watch, .ctx = net};
 	net->udp = udp_new(net->loop, udp_frame, net);
 	net->routing = routing_new(err);
 	if (!net->routing || start_passt(net, err) < 0 ||

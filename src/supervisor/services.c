@@ -1,10 +1,10 @@
 /*
  * The life of a service:
  *
- * STARTING: the agent runs it; it is on record as running; its ports are open. It goes on when it
- *is ready (readiness.h), or, without a probe, when it has run for a moment RUNNING: until it ends
- *by itself, or somebody stops it ENDING: TERM was sent to all of its processes; after some seconds
- *they are killed
+ *	STARTING	the agent runs it; it is on record as running; its ports are open; until it
+ *			is ready (readiness.h) or, without a probe, has run for a moment
+ *	RUNNING		until it ends by itself, or somebody stops it
+ *	ENDING		TERM was sent to all of its processes; after some seconds they are killed
  *
  * and from each of these to its end, which is when the agent's exec is over: then the end is put on
  * record, and whoever waits is answered. Why it ends is decided by what comes first (`state`): a
@@ -747,11 +747,11 @@ void services_drop(struct supervisor *s)
 {
 	bool is_kept = !s->is_resetting && s->ending != ENDING_DESTROY;
 
-	while (s->services) {
-		struct service *service = s->services;
+	for (struct service *service = s->services, *next; service; service = next) {
 		struct outcome told;
 		const struct outcome *outcome = NULL;
 
+		next = service->next;
 		flush_output(service);
 		if (s->ending == ENDING_STOP) {
 			decide(service, "stopped", PYRO_E_CANCELLED, "workspace stopped");

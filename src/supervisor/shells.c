@@ -203,7 +203,7 @@ static int send_output(struct visit *v, json_t **ret, struct pyro_error *err)
 {
 	const struct shell *shell = v->shell;
 	AUTO_BUF struct buf out = BUF_INIT(SHELLS_KEPT);
-	struct ring_span at, whole;
+	struct ring_span at = {0}, whole;
 	int64_t context;
 
 	if (locate(shell, v->cursor, &at, err) < 0)

@@ -167,7 +167,7 @@ static json_t *resolvers_of_link(const struct network *n)
 	static const char *const v4[] = LINK_RESOLVERS4, *const v6[] = LINK_RESOLVERS6;
 	json_t *list = json_array();
 
-	for (size_t i = 0; n->resolvers[i]; i++)
+	for (size_t i = 0; i < LINK_RESOLVERS && n->resolvers[i]; i++)
 		(void)json_array_append_new(
 			list, json_string(strchr(n->resolvers[i], ':') ? v6[i] : v4[i]));
 	return list;

@@ -67,8 +67,8 @@ static int check_room(const struct secrets *s, const char *name, size_t len, str
 		return err_set(err, PYRO_E_INVALID, "secret '%s' is given twice", name);
 	if (s->n == SECRETS_MAX)
 		return err_set(err, PYRO_E_LIMIT, "there are more than %d secrets", SECRETS_MAX);
-	for (size_t i = 0; i < s->n; i++)
-		total += strlen(s->values[i]);
+	for (char *const *value = s->values; value && *value; value++)
+		total += strlen(*value);
 	return total <= SECRETS_TOTAL_MAX
 		       ? 0
 		       : err_set(err, PYRO_E_LIMIT,
