@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEGINNING_MIN 3 /* of so many characters it says which word is meant */
+
 bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret)
 {
 	char *end = NULL;
@@ -50,11 +52,13 @@ static size_t distance(const char *a, const char *b)
 const char *parse_nearest(const char *word, const char *const *candidates)
 {
 	const char *best = NULL;
-	size_t best_distance = strlen(word) / 2 + 1;
+	size_t len = strlen(word), best_distance = len / 2 + 1;
 
 	for (; *candidates; candidates++) {
 		size_t d = distance(word, *candidates);
 
+		if (d > 1 && len >= BEGINNING_MIN && strncmp(word, *candidates, len) == 0)
+			d = 1;
 		if (d < best_distance) {
 			best_distance = d;
 			best = *candidates;

@@ -11,7 +11,8 @@
 bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret);
 
 /*
- * The candidate that a person most likely meant by `word` (a small edit distance), or NULL.
+ * The candidate that a person most likely meant by `word` (a small edit distance, or it begins with
+ * the word), or NULL.
  * `candidates` ends with NULL.
  */
 const char *parse_nearest(const char *word, const char *const *candidates);

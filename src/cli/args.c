@@ -311,17 +311,19 @@ static int unexpected(const struct command *command, char *const *argv, const js
 		      struct pyro_error *err)
 {
 	AUTO_BUF struct buf line = BUF_INIT(160);
-	const struct op_input *first = positional(command->op, 0);
+	const struct op_input *in = positional(command->op, 0);
 	struct command_option meant;
 
 	(void)err_set(err, PYRO_E_USAGE, "unexpected argument '%s'", *argv);
-	if (find_meant(command->op, given, *argv, &meant))
+	if (!command_rest(command->op) && find_meant(command->op, given, *argv, &meant))
 		return err_hint(err, "did you mean %s %s? pyro %s --help lists all", meant.name,
 				*argv, command->words);
-	if (!command_rest(command->op) || !first)
+	if (!command_rest(command->op) || !in)
 		return usage_hint(command, err);
-	buf_printf(&line, "pyro %s %s --", command->words,
-		   json_string_value(json_object_get(given, first->name)));
+	buf_printf(&line, "pyro %s", command->words);
+	for (size_t n = 0; (in = positional(command->op, n)); n++)
+		buf_printf(&line, " %s", json_string_value(json_object_get(given, in->name)));
+	buf_puts(&line, " --");
 	for (; *argv; argv++)
 		buf_printf(&line, " %s", *argv);
 	return err_hint(err, "put -- before the command: %s", buf_text(&line));

@@ -85,6 +85,18 @@ $ pyro workspace service start fix web --publish a:80 -- ./web
 ! hint: pyro workspace service start --help
 [2]
 
+# a command without --
+$ pyro workspace service start fix web python3 -m http.server
+! pyro: unexpected argument 'python3'
+! hint: put -- before the command: pyro workspace service start fix web -- python3 -m http.server
+[2]
+
+# an option by its beginning
+$ pyro workspace create --network egress
+! pyro: pyro workspace create has no option '--network'
+! hint: did you mean '--network-policy'? pyro workspace create --help lists all
+[2]
+
 # one character
 $ pyro workspace shell write fix sh-1 --input ''
 ! [1 byte typed into sh-1]
