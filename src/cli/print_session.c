@@ -172,6 +172,8 @@ static void readiness_line(struct buf *out, const struct pyro_service *service)
 	if (service->ready_at != (double)PYRO_NONE) {
 		buf_puts(&value, ", after ");
 		form_millis(&value, (service->ready_at - service->started_at) * 1000);
+	} else {
+		buf_puts(&value, service->ended_at == (double)PYRO_NONE ? ", not yet" : ", never");
 	}
 	line(out, "Ready", buf_text(&value));
 }

@@ -189,8 +189,14 @@ int pyro_status_service(struct pyro *p, const struct pyro_status_service_args *a
 	(void)p, (void)err;
 	*ret = service(args->service_name, is_web ? "running" : "exited",
 		       (const char *const[]){"python3", "-m", "http.server", NULL});
-	if (is_web)
+	if (is_web) {
 		publish(ret);
+	} else {
+		ret->has_readiness = true;
+		ret->readiness.type = mem_strdup("file");
+		ret->readiness.path = mem_strdup("ok");
+		ret->ready_at = (double)PYRO_NONE;
+	}
 	return 0;
 }
 

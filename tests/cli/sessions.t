@@ -79,12 +79,6 @@ $ pyro workspace exec fix --secret-env T --secret-env T=U -- true
 ! hint: pyro workspace exec --help
 [2]
 
-# a port that is none
-$ pyro workspace service start fix web --publish a:80 -- ./web
-! pyro: --publish: expected [HOST_PORT:]GUEST_PORT, and 'a' is no number
-! hint: pyro workspace service start --help
-[2]
-
 # a command without --
 $ pyro workspace service start fix web python3 -m http.server
 ! pyro: unexpected argument 'python3'
@@ -131,6 +125,7 @@ State:     exited with 1: it ended by itself
 Command:   python3 -m http.server
 Directory: /workspace
 Started:   2 min ago, at TIME
+Ready:     file ok, never
 Ended:     60 s ago, at TIME
 
 # logs go to the streams that they came from
