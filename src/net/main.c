@@ -141,7 +141,7 @@ static void to_resolver(struct net *net, uint8_t *frame, const struct packet *p)
 
 static void send_out(struct net *net, const uint8_t *frame, const struct packet *p)
 {
-	enum routing_kind kind = routing_ask(net->routing, &p->dst);
+	enum routing_kind kind = routing_ask(net->routing, &p->dst, packet_is_opening(p));
 
 	if (kind != ROUTING_OUT) {
 		answer(net, p, kind == ROUTING_NONE ? PACKET_NO_ROUTE : PACKET_PROHIBITED);
@@ -192,16 +192,23 @@ static void udp_frame(void *ctx, const uint8_t *frame, size_t len)
 }
 
 /* What comes from a resolver comes, for the guest, from the address that it sent to. */
-static void from_resolver(struct net *net, uint8_t *frame, const struct packet *p)
+static bool from_resolver(struct net *net, uint8_t *frame, const struct packet *p)
 {
 	static const char *const v4[] = LINK_RESOLVERS4, *const v6[] = LINK_RESOLVERS6;
 	int i = net->tcp_resolver[p->dst_port] - 1;
 	struct address as;
 
-	if (i < 0 || !address_is_equal(&p->src, &net->resolvers[i]))
-		return;
+	if (p->src_port != DNS_PORT || i < 0 || !address_is_equal(&p->src, &net->resolvers[i]))
+		return false;
 	(void)address_parse(p->src.family == AF_INET ? v4[i] : v6[i], &as);
 	packet_readdress(frame, p, true, &as);
+	return true;
+}
+
+/* The host may have got the address while passt was connecting to it. */
+static bool is_from_host(struct net *net, const struct packet *p)
+{
+	return routing_ask(net->routing, &p->src, packet_is_opening(p)) == ROUTING_OWN;
 }
 
 static void passt_frame(void *ctx, uint8_t *frame, size_t len)
@@ -218,8 +225,8 @@ static void passt_frame(void *ctx, uint8_t *frame, size_t len)
 	}
 	if (packet_parse(frame, len, &p) && p.protocol == IPPROTO_TCP) {
 		packet_mend_reset(frame, &p);
-		if (p.src_port == DNS_PORT)
-			from_resolver(net, frame, &p);
+		if (!from_resolver(net, frame, &p) && is_from_host(net, &p))
+			return;
 	}
 	port_send(&net->guest, frame, len);
 }

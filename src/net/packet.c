@@ -232,6 +232,11 @@ void packet_readdress(uint8_t *frame, const struct packet *p, bool is_source,
 	memcpy(ip + first + (is_source ? 0 : len), to->bytes, len);
 }
 
+bool packet_is_opening(const struct packet *p)
+{
+	return p->protocol == IPPROTO_TCP && p->body[TCP_FLAGS + 1] & TH_SYN;
+}
+
 void packet_mend_reset(uint8_t *frame, const struct packet *p)
 {
 	uint8_t *tcp = frame + PACKET_ETHER + p->ip_len, before[2];

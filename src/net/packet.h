@@ -50,6 +50,8 @@ size_t packet_make_error(uint8_t *frame, const struct packet *cause, enum packet
 /* Replaces an address of a TCP packet by another of the same family, checksums included. */
 void packet_readdress(uint8_t *frame, const struct packet *p, bool is_source,
 		      const struct address *to);
+/* Whether it begins a TCP connection. */
+bool packet_is_opening(const struct packet *p);
 /*
  * Makes a TCP reset without an acknowledgement one with it; anything else stays. A socket that is
  * connecting believes no other (RFC 9293), and passt (2023-03) sends those, with the number in

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define SLOTS 256
-#define FRESH_MS 1000
+#define FRESH_MS 100
 
 struct memory {
 	struct address to;
@@ -111,13 +111,13 @@ static size_t slot_of(const struct address *to)
 	return hash % SLOTS;
 }
 
-enum routing_kind routing_ask(struct routing *r, const struct address *to)
+enum routing_kind routing_ask(struct routing *r, const struct address *to, bool is_opening)
 {
 	struct memory *m = &r->memories[slot_of(to)];
 	struct address inner;
 	int64_t now = clock_ms();
 
-	if (m->until_ms > now && address_is_equal(&m->to, to))
+	if (!is_opening && m->until_ms > now && address_is_equal(&m->to, to))
 		return m->kind;
 	m->kind = ask_kernel(r, to);
 	/* This host may be the NAT64 gateway itself. */

@@ -18,7 +18,10 @@ enum routing_kind {
 
 struct routing *routing_new(struct pyro_error *err);
 struct routing *routing_free(struct routing *r);
-/* Answers are remembered for a second. ROUTING_OWN if the kernel does not answer. */
-enum routing_kind routing_ask(struct routing *r, const struct address *to);
+/*
+ * Answers are remembered for a moment, but none is given from memory for what opens a connection:
+ * the address may have become the host's. ROUTING_OWN if the kernel does not answer.
+ */
+enum routing_kind routing_ask(struct routing *r, const struct address *to, bool is_opening);
 
 #endif

@@ -74,7 +74,6 @@ static int make_room(struct ring *r, int64_t capacity, struct pyro_error *err)
 
 	memcpy(r->header.magic, MAGIC, sizeof(MAGIC));
 	r->header.capacity = capacity;
-	/* The header is first: whoever opens the file meanwhile finds an empty ring. */
 	if (write_at(r->fd, &r->header, sizeof(r->header), 0) < 0)
 		return err_sys(err, errno, "write '%s'", r->path);
 	failure = posix_fallocate(r->fd, 0, (int64_t)sizeof(r->header) + room_of(&r->header));
@@ -160,8 +159,6 @@ static int read_header(int fd, const char *path, struct header *ret, struct pyro
 
 	if (n < 0)
 		return err_sys(err, errno, "read '%s'", path);
-	if (n == 0)
-		return err_set(err, PYRO_E_NOT_FOUND, "'%s' is being made", path);
 	if (n != (ssize_t)sizeof(*ret) || memcmp(ret->magic, MAGIC, sizeof(MAGIC)) != 0 ||
 	    ret->capacity <= 0 || ret->capacity > RING_CAPACITY_MAX || ret->end < 0)
 		return err_set(err, PYRO_E_PROTOCOL, "'%s' is damaged", path);

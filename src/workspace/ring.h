@@ -49,10 +49,7 @@ struct ring *ring_close(struct ring *r);
  */
 int ring_read(const struct ring *r, int64_t from, size_t max, struct buf *into,
 	      struct ring_span *ret, struct pyro_error *err);
-/*
- * The same of a file, which somebody may be writing. PYRO_E_NOT_FOUND if there is none, or nothing
- * in it yet.
- */
+/* The same of a file, which somebody may be writing. A missing one is PYRO_E_NOT_FOUND. */
 int ring_read_file(const char *path, int64_t from, size_t max, struct buf *into,
 		   struct ring_span *ret, struct pyro_error *err);
 

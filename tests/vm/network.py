@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 from host import ordinary_user
 from lab import ENVIRONMENT, IS_ROOT, Skip, eventually, kill, read
@@ -232,6 +233,20 @@ def test_forbidden(lab):
         world.host.address("10.9.9.9/32", "lo")
         done = network(lab, attempts([("10.9.9.9", 80)]))
         assert results(done.out)[("10.9.9.9", 80)][1] == "No route to host", done
+
+
+def test_address_comes(lab):
+    """not one connection gets through to an address that becomes the host's meanwhile"""
+    with World(lab) as world:
+        world.host.serve("http", "::", "80")
+        call = lab.start("run", "--network", ENVIRONMENT, "--", "bash", "-c",
+                         "echo begun; for i in {1..400}; do "
+                         "(exec 3<>/dev/tcp/10.9.9.9/80 && echo through) 2>/dev/null; done; true")
+        call.await_text("begun")
+        time.sleep(0.5)
+        world.host.address("10.9.9.9/32", "lo")
+        done = call.end()
+        assert done.code == 0 and "through" not in done.out, done
 
 
 def test_no_route(lab):
