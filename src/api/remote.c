@@ -3,6 +3,7 @@
 #include "api/handle.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/proc.h"
 #include "channel/call.h"
 #include "channel/mux.h"
@@ -10,6 +11,7 @@
 #include "workspace/state.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -20,6 +22,7 @@
 #define BREAK_OFF_MS 1000
 #define INPUT_CHUNK (64 * 1024)
 #define SETTLE_MS 5000
+#define UNLOCK_MS 1000
 
 struct remote {
 	struct pyro *p;
@@ -298,12 +301,26 @@ static void break_off(struct talk *talk)
 		loop_stop(r->p->loop);
 }
 
+/* One that was killed hangs up a moment before its lock is free, if a child of it was just forked.
+ */
+static void await_unlocked(struct remote *r)
+{
+	AUTO_FREE char *alive = state_vm_file(r->p->state, r->workspace_id, "alive");
+	int64_t deadline =
+		deadline_in(UNLOCK_MS); /* no longer: somebody may have started it again */
+
+	while (file_is_locked(alive) && deadline_left(deadline))
+		(void)poll(NULL, 0, 1);
+}
+
 /* Whoever hears that the machine died must find that it did, and can start it. */
 static void explain_death(struct remote *r, struct pyro_error *error)
 {
 	(void)remote_await_end(r, deadline_in(SETTLE_MS), NULL);
-	if (r->workspace_id)
+	if (r->workspace_id) {
+		await_unlocked(r);
 		(void)err_hint(error, "pyro workspace status %s", r->workspace_id);
+	}
 }
 
 static int converse(struct talk *talk, const char *name, json_t *args, int64_t deadline,
