@@ -44,7 +44,8 @@ while (1) {
 }
 """
 # Terminals, and what is listened on, of the guest.
-INVENTORY = "ls /dev/pts | sed -n 's/^[0-9]*$/terminal/p'; cat /proc/net/tcp /proc/net/tcp6"
+INVENTORY = "for one in /dev/pts/[0-9]*; do [ -e $one ] && echo terminal; done; " \
+            "cat /proc/net/tcp /proc/net/tcp6"
 
 
 class Shell:
