@@ -32,7 +32,7 @@
 #define SERVICES 20
 #define READY_ROUNDS 10
 #define READY_INTERVAL_MS 100
-#define PORT_ROUNDS 5
+#define PORT_ROUNDS 3
 #define PORT_MIB 200
 #define REQUESTS 20
 #define SOURCE_PORT 7001
