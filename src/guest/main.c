@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KILL_MS 20000
@@ -100,13 +101,29 @@ static int run_guest(struct loop *loop, struct pyro_error *err)
 	}
 }
 
+/*
+ * Signals that our parent ignores would stay ignored in commands: also the two that are glibc's
+ * own, which its posix_spawn() leaves ignored and its signal() does not change. See
+ * rt_sigaction(2).
+ */
+static void heed_signals(void)
+{
+	const struct {
+		void *handler;
+		unsigned long flags;
+		void *restorer;
+		unsigned long mask;
+	} by_default = {0};
+
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, &by_default, NULL, sizeof(by_default.mask));
+}
+
 static int run_host(struct loop *loop, int fd, const char *dir, struct pyro_error *err)
 {
 	struct rlimit files;
 
-	/* Signals that our parent ignores would stay ignored in commands. */
-	for (int sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, SIG_DFL);
+	heed_signals();
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &files);
