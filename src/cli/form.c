@@ -20,6 +20,14 @@ void form_labelled(struct buf *out, size_t width, const char *label, const char 
 	buf_printf(out, "%s:%*s%s\n", label, used < width ? (int)(width - used) : 1, "", value);
 }
 
+void form_line(struct buf *out, size_t width, const char *label, const char *value)
+{
+	AUTO_BUF struct buf clean = BUF_INIT(FORM_LINE_MAX);
+
+	form_clean(&clean, value);
+	form_labelled(out, width, label, buf_text(&clean));
+}
+
 void form_time(struct buf *out, double at)
 {
 	time_t seconds = (time_t)at;
@@ -53,6 +61,13 @@ void form_relative(struct buf *out, double at)
 	buf_puts(out, left > 0 ? "in " : "");
 	form_duration(out, left > 0 ? left : -left);
 	buf_puts(out, left > 0 ? "" : " ago");
+}
+
+void form_moment(struct buf *out, double at)
+{
+	form_relative(out, at);
+	buf_puts(out, ", at ");
+	form_time(out, at);
 }
 
 void form_millis(struct buf *out, double ms)
@@ -171,6 +186,12 @@ static size_t print_cell(const struct form_cell *cell, size_t width, size_t pend
 	buf_printf(out, "%*s", (int)(pending + (cell->is_right ? pad : 0)), "");
 	form_coloured(out, colour && cell->colour, cell->colour, cell->text);
 	return cell->is_right ? 2 : pad + 2;
+}
+
+void form_headings(struct form_table *table, const char *const *names)
+{
+	for (; *names; names++, table->columns++)
+		form_cell(table, *names)->colour = FORM_DIM;
 }
 
 void form_table_end(struct form_table *table, bool colour, struct buf *out)

@@ -9,14 +9,10 @@
 #include <string.h>
 
 #define WIDTH strlen("Workspace: ")
-#define LINE_MAX (256 * 1024)
 
 static void line(struct buf *out, const char *label, const char *value)
 {
-	AUTO_BUF struct buf clean = BUF_INIT(LINE_MAX);
-
-	form_clean(&clean, value);
-	form_labelled(out, WIDTH, label, buf_text(&clean));
+	form_line(out, WIDTH, label, value);
 }
 
 static void time_line(struct buf *out, const char *label, double at)
@@ -25,9 +21,7 @@ static void time_line(struct buf *out, const char *label, double at)
 
 	if (at == (double)PYRO_NONE)
 		return;
-	form_relative(&value, at);
-	buf_puts(&value, ", at ");
-	form_time(&value, at);
+	form_moment(&value, at);
 	line(out, label, buf_text(&value));
 }
 
@@ -42,7 +36,7 @@ static const char *state_colour(const char *state)
 static void state_line(struct buf *out, const char *state, int64_t exit_code, const char *reason,
 		       bool colour)
 {
-	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf value = BUF_INIT(FORM_LINE_MAX);
 
 	form_coloured(&value, colour, state_colour(state), state);
 	if (exit_code != PYRO_NONE)
@@ -68,12 +62,6 @@ static void since_cell(struct form_table *table, double at)
 
 	form_relative(&text, at);
 	form_cell(table, buf_text(&text));
-}
-
-static void headings(struct form_table *table, const char *const *names)
-{
-	for (; *names; names++, table->columns++)
-		form_cell(table, *names)->colour = FORM_DIM;
 }
 
 /* Text of the guest: as it is for a pipe or file, and harmless lines for a terminal. */
@@ -122,7 +110,7 @@ static void print_shells(struct buf *out, struct buf *note, const struct pyro_sh
 			   list->workspace_id);
 		return;
 	}
-	headings(&table, names);
+	form_headings(&table, names);
 	for (size_t i = 0; i < list->shells_count; i++) {
 		const struct pyro_shell *s = &list->shells[i];
 		AUTO_FREE char *size =
@@ -160,7 +148,7 @@ static void print_read(struct buf *out, struct buf *note, const struct pyro_shel
 static void readiness_line(struct buf *out, const struct pyro_service *service)
 {
 	const struct pyro_readiness *r = &service->readiness;
-	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf value = BUF_INIT(FORM_LINE_MAX);
 
 	if (!service->has_readiness)
 		return;
@@ -190,8 +178,8 @@ static void add_ports(struct buf *out, const struct pyro_service *service)
 
 static void print_service(struct buf *out, const struct pyro_service *service, bool colour)
 {
-	AUTO_BUF struct buf command = BUF_INIT(LINE_MAX);
-	AUTO_BUF struct buf ports = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf command = BUF_INIT(FORM_LINE_MAX);
+	AUTO_BUF struct buf ports = BUF_INIT(FORM_LINE_MAX);
 	AUTO_FREE char *pid = mem_printf("%lld", (long long)service->pid);
 
 	form_command(&command, service->command);
@@ -224,11 +212,11 @@ static void print_services(struct buf *out, struct buf *note, const struct pyro_
 			   list->workspace_id);
 		return;
 	}
-	headings(&table, names);
+	form_headings(&table, names);
 	for (size_t i = 0; i < list->services_count; i++) {
 		const struct pyro_service *s = &list->services[i];
-		AUTO_BUF struct buf ports = BUF_INIT(LINE_MAX);
-		AUTO_BUF struct buf command = BUF_INIT(LINE_MAX);
+		AUTO_BUF struct buf ports = BUF_INIT(FORM_LINE_MAX);
+		AUTO_BUF struct buf command = BUF_INIT(FORM_LINE_MAX);
 
 		add_ports(&ports, s);
 		form_command(&command, s->command);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define COMMAND_MAX 100
-#define LINE_MAX (256 * 1024)
 
 /* The longest row of backticks: a code span needs a longer one around it (CommonMark, 6.1). */
 static size_t longest_ticks(const char *text)
@@ -36,7 +35,7 @@ static void cut(char *text, size_t max)
 /* A pipe would end a table's cell even inside of code (GitHub Flavored Markdown, 4.10). */
 static void code(struct buf *out, const char *text, bool is_in_table)
 {
-	AUTO_BUF struct buf clean = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf clean = BUF_INIT(FORM_LINE_MAX);
 	AUTO_FREE char *shown = NULL;
 	size_t ticks;
 	bool is_cut;
@@ -68,7 +67,7 @@ static void add_commands(struct buf *out, const struct pyro_summary_commands *co
 		buf_puts(out, "\n| # | command | result | time |\n| --- | --- | --- | --- |\n");
 	for (size_t i = 0; i < commands->last_count; i++) {
 		const struct pyro_summary_command *c = &commands->last[i];
-		AUTO_BUF struct buf command = BUF_INIT(LINE_MAX);
+		AUTO_BUF struct buf command = BUF_INIT(FORM_LINE_MAX);
 
 		form_command(&command, c->command);
 		buf_printf(out, "| %lld | ", (long long)c->sequence);

@@ -9,23 +9,17 @@
 #include <string.h>
 
 #define WIDTH strlen("Last activity: ")
-#define LINE_MAX (256 * 1024)
 
 static void line(struct buf *out, const char *label, const char *value)
 {
-	AUTO_BUF struct buf clean = BUF_INIT(LINE_MAX);
-
-	form_clean(&clean, value);
-	form_labelled(out, WIDTH, label, buf_text(&clean));
+	form_line(out, WIDTH, label, value);
 }
 
 static void time_line(struct buf *out, const char *label, double at)
 {
 	AUTO_BUF struct buf value = BUF_INIT(256);
 
-	form_relative(&value, at);
-	buf_puts(&value, ", at ");
-	form_time(&value, at);
+	form_moment(&value, at);
 	line(out, label, buf_text(&value));
 }
 
@@ -56,7 +50,7 @@ static void add_content(struct buf *out, int64_t entries, int64_t bytes)
 
 static void seed_line(struct buf *out, const struct pyro_workspace_seed *seed)
 {
-	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf value = BUF_INIT(FORM_LINE_MAX);
 
 	if (strcmp(seed->mode, "empty") == 0) {
 		line(out, "Seed", "empty");
@@ -71,7 +65,7 @@ static void seed_line(struct buf *out, const struct pyro_workspace_seed *seed)
 
 static void state_lines(struct buf *out, const struct pyro_workspace *ws, bool colour)
 {
-	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf value = BUF_INIT(FORM_LINE_MAX);
 
 	form_coloured(&value, colour, state_colour(ws->state), ws->state);
 	if (ws->reason) {
@@ -88,7 +82,7 @@ static void state_lines(struct buf *out, const struct pyro_workspace *ws, bool c
 
 static void machine_lines(struct buf *out, const struct pyro_workspace *ws)
 {
-	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf value = BUF_INIT(FORM_LINE_MAX);
 
 	buf_printf(&value, "%s, %lld vCPU, %lld MiB", ws->environment, (long long)ws->vcpu_count,
 		   (long long)ws->mem_mib);
@@ -102,7 +96,7 @@ static void machine_lines(struct buf *out, const struct pyro_workspace *ws)
 
 static void reset_line(struct buf *out, const struct pyro_workspace *ws)
 {
-	AUTO_BUF struct buf value = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf value = BUF_INIT(FORM_LINE_MAX);
 
 	if (!ws->reset_count)
 		return;
@@ -123,7 +117,7 @@ static void add_services(struct buf *out, const struct pyro_workspace *ws)
 
 static void secrets_line(struct buf *out, const struct pyro_workspace *ws)
 {
-	AUTO_BUF struct buf names = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf names = BUF_INIT(FORM_LINE_MAX);
 
 	for (size_t i = 0; i < ws->secrets_count; i++)
 		buf_printf(&names, "%s%s", i ? ", " : "", ws->secrets[i].name);
@@ -133,7 +127,7 @@ static void secrets_line(struct buf *out, const struct pyro_workspace *ws)
 
 static void print_one(struct buf *out, const struct pyro_workspace *ws, bool colour)
 {
-	AUTO_BUF struct buf labels = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf labels = BUF_INIT(FORM_LINE_MAX);
 	AUTO_BUF struct buf counts = BUF_INIT(256);
 
 	line(out, "Workspace", ws->workspace_id);
@@ -178,7 +172,7 @@ static void relative_cell(struct form_table *table, double at)
 
 static void workspace_cells(struct form_table *table, const struct pyro_workspace *ws)
 {
-	AUTO_BUF struct buf labels = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf labels = BUF_INIT(FORM_LINE_MAX);
 	AUTO_BUF struct buf services = BUF_INIT(64);
 
 	add_labels(&labels, ws->labels);
@@ -194,12 +188,6 @@ static void workspace_cells(struct form_table *table, const struct pyro_workspac
 	form_cell(table, buf_text(&labels));
 }
 
-static void titles(struct form_table *table, const char *const *names)
-{
-	for (; *names; names++, table->columns++)
-		form_cell(table, *names)->colour = FORM_DIM;
-}
-
 static void print_list(struct buf *out, struct buf *note, const struct pyro_workspace_list *list,
 		       bool colour)
 {
@@ -213,7 +201,7 @@ static void print_list(struct buf *out, struct buf *note, const struct pyro_work
 			       "--seed-path .\n");
 		return;
 	}
-	titles(&table, names);
+	form_headings(&table, names);
 	for (size_t i = 0; i < list->workspaces_count; i++)
 		workspace_cells(&table, &list->workspaces[i]);
 	form_table_end(&table, colour, out);
@@ -224,7 +212,7 @@ static void print_snapshots(struct buf *out, const struct pyro_snapshot_list *li
 	static const char *const names[] = {"SNAPSHOT", "KIND", "CREATED", NULL};
 	struct form_table table = {0};
 
-	titles(&table, names);
+	form_headings(&table, names);
 	for (size_t i = 0; i < list->snapshots_count; i++) {
 		form_cell(&table, list->snapshots[i].snapshot_name);
 		form_cell(&table, list->snapshots[i].kind);
@@ -283,7 +271,7 @@ static void print_files(struct buf *out, struct buf *note, const struct pyro_fil
 
 static void print_entry(struct buf *out, const struct pyro_workspace_command *c, bool colour)
 {
-	AUTO_BUF struct buf command = BUF_INIT(LINE_MAX);
+	AUTO_BUF struct buf command = BUF_INIT(FORM_LINE_MAX);
 	AUTO_BUF struct buf how = BUF_INIT(1024);
 	bool is_good = c->exit_code == 0 || strcmp(c->state, "running") == 0;
 
