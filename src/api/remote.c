@@ -265,13 +265,10 @@ static void tell_size(void *ctx)
 {
 	struct talk *talk = ctx;
 	unsigned size = talk->r->p->size;
-	json_t *message = json_pack("{s:{s:i, s:i}}", "resize", "cols", (int)(size >> 16), "rows",
-				    (int)(size & 0xffff));
-	AUTO_FREE char *text = json_dumps(message, JSON_COMPACT);
 
-	json_decref(message);
 	if (size && talk->call)
-		mux_send(talk->call, MUX_JSON, text, strlen(text));
+		call_send(talk->call, json_pack("{s:{s:i, s:i}}", "resize", "cols",
+						(int)(size >> 16), "rows", (int)(size & 0xffff)));
 }
 
 /* The handle's resizes are this talk's until its end. */

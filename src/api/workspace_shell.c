@@ -18,14 +18,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INPUT_MAX ((size_t)(1024 * 1024))
-#define CONTEXT_BYTES (256 * 1024)
 #define CHARACTER_MAX 4   /* bytes */
 #define DETACH_KEY '\x1d' /* Ctrl-] */
 #define DEFAULT_COLS 120
 #define DEFAULT_ROWS 30
 
-/* A conversation about one workspace. */
+/* One operation of the handle on one workspace, whose supervisor it is connected to. */
 struct session {
 	struct pyro *p;
 	struct pyro_workspace ws;
@@ -36,7 +34,10 @@ static int session_begin(struct session *s, struct pyro *p, const char *id_or_na
 			 struct pyro_error *err)
 {
 	*s = (struct session){.p = p};
-	return workspace_connect(p, id_or_name, &s->ws, &s->remote, err);
+	handle_begin(p);
+	if (workspace_connect(p, id_or_name, &s->ws, &s->remote, err) == 0)
+		return 0;
+	return handle_end(p, -1);
 }
 
 /* Returns result. */
@@ -44,7 +45,7 @@ static int session_end(struct session *s, int result)
 {
 	(void)remote_free(s->remote);
 	pyro_workspace_done(&s->ws);
-	return result;
+	return handle_end(s->p, result);
 }
 
 /* One call whose answer is a shell; args are taken. */
@@ -99,15 +100,11 @@ int pyro_open_shell(struct pyro *p, const struct pyro_open_shell_args *given,
 {
 	struct pyro_open_shell_args a;
 	struct session s;
-	int result = -1;
 
-	if (ops_apply_defaults(OP_open_shell, given, &a, err) < 0)
+	if (ops_apply_defaults(OP_open_shell, given, &a, err) < 0 ||
+	    session_begin(&s, p, a.workspace_id, err) < 0)
 		return -1;
-	handle_begin(p);
-	if (session_begin(&s, p, a.workspace_id, err) == 0)
-		result = session_end(&s,
-				     open_shell(&s, a.cwd, a.cols, a.rows, a.secret_env, ret, err));
-	return handle_end(p, result);
+	return session_end(&s, open_shell(&s, a.cwd, a.cols, a.rows, a.secret_env, ret, err));
 }
 
 int pyro_list_shells(struct pyro *p, const struct pyro_list_shells_args *given,
@@ -148,14 +145,11 @@ int pyro_signal_shell(struct pyro *p, const struct pyro_signal_shell_args *given
 {
 	struct pyro_signal_shell_args a;
 	struct session s;
-	int result = -1;
 
-	if (ops_apply_defaults(OP_signal_shell, given, &a, err) < 0)
+	if (ops_apply_defaults(OP_signal_shell, given, &a, err) < 0 ||
+	    session_begin(&s, p, a.workspace_id, err) < 0)
 		return -1;
-	handle_begin(p);
-	if (session_begin(&s, p, a.workspace_id, err) == 0)
-		result = session_end(&s, signal_shell(&s, &a, ret, err));
-	return handle_end(p, result);
+	return session_end(&s, signal_shell(&s, &a, ret, err));
 }
 
 static int close_shell(struct session *s, const char *shell_id, struct pyro_shell *ret,
@@ -172,14 +166,11 @@ int pyro_close_shell(struct pyro *p, const struct pyro_close_shell_args *given,
 {
 	struct pyro_close_shell_args a;
 	struct session s;
-	int result = -1;
 
-	if (ops_apply_defaults(OP_close_shell, given, &a, err) < 0)
+	if (ops_apply_defaults(OP_close_shell, given, &a, err) < 0 ||
+	    session_begin(&s, p, a.workspace_id, err) < 0)
 		return -1;
-	handle_begin(p);
-	if (session_begin(&s, p, a.workspace_id, err) == 0)
-		result = session_end(&s, close_shell(&s, a.shell_id, ret, err));
-	return handle_end(p, result);
+	return session_end(&s, close_shell(&s, a.shell_id, ret, err));
 }
 
 /*
@@ -213,16 +204,14 @@ int pyro_write_shell(struct pyro *p, const struct pyro_write_shell_args *given,
 {
 	struct pyro_write_shell_args a;
 	struct session s;
-	int result = -1;
 
 	if (ops_apply_defaults(OP_write_shell, given, &a, err) < 0)
 		return -1;
-	if (strlen(a.input) > INPUT_MAX)
+	if (strlen(a.input) > SHELLS_INPUT_MAX)
 		return err_set(err, PYRO_E_INVALID, "the input is longer than 1 MiB");
-	handle_begin(p);
-	if (session_begin(&s, p, a.workspace_id, err) == 0)
-		result = session_end(&s, write_shell(&s, &a, ret, err));
-	return handle_end(p, result);
+	if (session_begin(&s, p, a.workspace_id, err) < 0)
+		return -1;
+	return session_end(&s, write_shell(&s, &a, ret, err));
 }
 
 /*
@@ -237,9 +226,9 @@ struct output {
 	int64_t cols, rows;
 };
 
-#define OUTPUT_INIT                                            \
-	{                                                      \
-		.bytes = BUF_INIT(SHELLS_KEPT + CONTEXT_BYTES) \
+#define OUTPUT_INIT                                                 \
+	{                                                           \
+		.bytes = BUF_INIT(SHELLS_KEPT + SHELLS_CONTEXT_MAX) \
 	}
 
 static int take_bytes(void *ctx, int stream, const void *data, size_t len, struct pyro_error *err)
@@ -325,7 +314,7 @@ static int read_shell(struct session *s, const struct pyro_read_shell_args *a,
 				 (json_int_t)a->cursor, "max_bytes",
 				 (json_int_t)a->max_chars * CHARACTER_MAX, "wait_for_idle_ms",
 				 (json_int_t)a->wait_for_idle_ms, "context_bytes",
-				 (json_int_t)(a->plain ? CONTEXT_BYTES : 0));
+				 (json_int_t)(a->plain ? SHELLS_CONTEXT_MAX : 0));
 	const char *text;
 	bool is_end;
 	size_t len;
@@ -355,14 +344,11 @@ int pyro_read_shell(struct pyro *p, const struct pyro_read_shell_args *given,
 {
 	struct pyro_read_shell_args a;
 	struct session s;
-	int result = -1;
 
-	if (ops_apply_defaults(OP_read_shell, given, &a, err) < 0)
+	if (ops_apply_defaults(OP_read_shell, given, &a, err) < 0 ||
+	    session_begin(&s, p, a.workspace_id, err) < 0)
 		return -1;
-	handle_begin(p);
-	if (session_begin(&s, p, a.workspace_id, err) == 0)
-		result = session_end(&s, read_shell(&s, &a, ret, err));
-	return handle_end(p, result);
+	return session_end(&s, read_shell(&s, &a, ret, err));
 }
 
 /*
@@ -407,12 +393,11 @@ static int repaint(struct session *s, const char *shell_id, int64_t *ret_cursor,
 {
 	struct output out = OUTPUT_INIT;
 	struct pyro_shell_read read;
+	char *screen = NULL;
 	int result = fetch(s,
 			   json_pack("{s:s, s:I}", "shell_id", shell_id, "max_bytes",
 				     (json_int_t)SHELLS_KEPT),
 			   &out, &read, err);
-
-	char *screen = NULL;
 
 	if (result == 0) {
 		*ret_cursor = read.next_cursor;
@@ -468,12 +453,9 @@ int pyro_attach_shell(struct pyro *p, const struct pyro_attach_shell_args *given
 {
 	struct pyro_attach_shell_args a;
 	struct session s;
-	int result = -1;
 
-	if (ops_apply_defaults(OP_attach_shell, given, &a, err) < 0)
+	if (ops_apply_defaults(OP_attach_shell, given, &a, err) < 0 ||
+	    session_begin(&s, p, a.workspace_id, err) < 0)
 		return -1;
-	handle_begin(p);
-	if (session_begin(&s, p, a.workspace_id, err) == 0)
-		result = session_end(&s, attach(&s, a.shell_id, ret, err));
-	return handle_end(p, result);
+	return session_end(&s, attach(&s, a.shell_id, ret, err));
 }

@@ -43,6 +43,16 @@ void buf_append(struct buf *b, const void *p, size_t n)
 	buf_grew(b, n);
 }
 
+void buf_append_last(struct buf *b, const void *p, size_t n)
+{
+	const char *bytes = p;
+	size_t kept = n < b->max ? n : b->max;
+
+	if (b->len > b->max - kept)
+		buf_consume(b, b->len - (b->max - kept));
+	buf_append(b, bytes + (n - kept), kept);
+}
+
 void buf_puts(struct buf *b, const char *s)
 {
 	buf_append(b, s, strlen(s));

@@ -32,6 +32,8 @@ struct buf {
 
 /* Appends n bytes, or nothing if they would not all fit. */
 void buf_append(struct buf *b, const void *p, size_t n);
+/* Appends n bytes, after dropping as many from the beginning as needed: the last `max` stay. */
+void buf_append_last(struct buf *b, const void *p, size_t n);
 void buf_puts(struct buf *b, const char *s);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /* Room for n more bytes (NULL if max forbids); the caller writes there and calls buf_grew. */

@@ -92,6 +92,24 @@ int file_sync_dir(const char *path, struct pyro_error *err)
 	return 0;
 }
 
+int file_write_at(int fd, const void *data, size_t len, int64_t at, struct pyro_error *err)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = pwrite(fd, p, len, at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_sys(err, errno, "write");
+		p += n;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pyro_error *err)
 {

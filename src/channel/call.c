@@ -89,6 +89,21 @@ json_t *call_wait(struct loop *loop, struct mux *mux, const char *name, json_t *
 	return result;
 }
 
+void call_send(struct mux_call *call, json_t *object)
+{
+	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
+
+	json_decref(object);
+	if (text)
+		mux_send(call, MUX_JSON, text, strlen(text));
+}
+
+void call_answer(struct mux_call *call, json_t *object)
+{
+	call_send(call, object);
+	mux_finish(call);
+}
+
 json_t *call_error_to_json(const struct pyro_error *error)
 {
 	return json_pack("{s:{s:s, s:s, s:s, s:b}}", "error", "code", pyro_code_name(error->code),

@@ -1,5 +1,6 @@
 /*
- * call: one call over a mux, as straight code. Runs the loop until the answer is there.
+ * call: what both ends of a mux do again and again: one call as straight code, which runs the loop
+ * until the answer is there; JSON objects sent as texts; errors as JSON.
  */
 #ifndef CHANNEL_CALL_H
 #define CHANNEL_CALL_H
@@ -9,6 +10,7 @@
 
 struct loop;
 struct mux;
+struct mux_call;
 struct pyro_error;
 
 /*
@@ -19,6 +21,11 @@ struct pyro_error;
  */
 json_t *call_wait(struct loop *loop, struct mux *mux, const char *name, json_t *args,
 		  int64_t deadline, struct pyro_error *err);
+
+/* Sends an object (a reference that this takes) as one text. */
+void call_send(struct mux_call *call, json_t *object);
+/* The same, as the result: the call is finished. */
+void call_answer(struct mux_call *call, json_t *object);
 
 /*
  * {"error": {code, message, hint, retryable}} and back. error_from_json returns 0 if the object has

@@ -583,13 +583,13 @@ void mux_finish(struct mux_call *call)
 
 void mux_fail(struct mux_call *call, const struct pyro_error *error)
 {
-	json_t *object = call_error_to_json(error);
-	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
+	call_answer(call, call_error_to_json(error));
+}
 
-	json_decref(object);
-	if (text)
-		mux_send(call, MUX_JSON, text, strlen(text));
-	mux_finish(call);
+void mux_abandon(struct mux_call *call)
+{
+	mux_accept(call, &no_ops, NULL);
+	mux_cancel(call);
 }
 
 void mux_cancel(struct mux_call *call)

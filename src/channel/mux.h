@@ -121,5 +121,7 @@ void mux_finish(struct mux_call *call);
 void mux_fail(struct mux_call *call, const struct pyro_error *error);
 /* Breaks the call off in both directions; on_close follows before this returns. */
 void mux_cancel(struct mux_call *call);
+/* The same without on_close: whoever would hear of it is gone. */
+void mux_abandon(struct mux_call *call);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "channel/call.h"
 #include "channel/mux.h"
 #include "guest/boot.h"
 #include "guest/connect.h"
@@ -346,15 +347,6 @@ static const struct row rows[] = {
 	{"quiesce", STAGE_MOUNTED, false, call_quiesce},
 };
 
-static void send_result(struct mux_call *call, json_t *result)
-{
-	AUTO_FREE char *text = json_dumps(result, JSON_COMPACT);
-
-	json_decref(result);
-	mux_send(call, MUX_JSON, text, strlen(text));
-	mux_finish(call);
-}
-
 static int begin(struct request *request, json_t *args, json_t **ret, struct pyro_error *err)
 {
 	const struct row *row = request->row;
@@ -386,7 +378,7 @@ static void on_json(struct request *request, const char *text, size_t len)
 	if (begin(request, json, &result, &err) < 0)
 		mux_fail(request->call, &err);
 	else if (result)
-		send_result(request->call, result);
+		call_answer(request->call, result);
 	json_decref(json);
 }
 

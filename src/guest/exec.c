@@ -144,12 +144,9 @@ static void send_result(struct exec *exec)
 			  WIFSIGNALED(status) ? json_integer(WTERMSIG(status)) : json_null(),
 			  "timed_out", exec->is_timed_out, "duration_ms",
 			  (json_int_t)(clock_ms() - exec->started_ms));
-	AUTO_FREE char *text = json_dumps(result, JSON_COMPACT);
 
-	json_decref(result);
 	mux_send(exec->call, MUX_ERR, NULL, 0);
-	mux_send(exec->call, MUX_JSON, text, strlen(text));
-	mux_finish(exec->call);
+	call_answer(exec->call, result);
 }
 
 /* The child's own word about what it did; without a good one, an error says how it ended. */

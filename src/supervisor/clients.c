@@ -26,15 +26,6 @@ struct client {
 	struct client *next;
 };
 
-static void answer(struct mux_call *call, json_t *result)
-{
-	AUTO_FREE char *text = json_dumps(result, JSON_COMPACT);
-
-	json_decref(result);
-	mux_send(call, MUX_JSON, text, strlen(text));
-	mux_finish(call);
-}
-
 static void forget_call(struct mux_call *call, const struct pyro_error *error)
 {
 	struct supervisor *s = mux_call_ctx(call);
@@ -81,7 +72,7 @@ static void own_asked(struct mux_call *call, enum mux_kind kind, const char *dat
 	(void)data;
 	(void)len;
 	s->owner = mux_call_mux(call);
-	answer(call, json_object());
+	call_answer(call, json_object());
 }
 
 static void release_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -93,7 +84,7 @@ static void release_asked(struct mux_call *call, enum mux_kind kind, const char 
 	(void)len;
 	if (s->owner == mux_call_mux(call))
 		s->owner = NULL;
-	answer(call, json_object());
+	call_answer(call, json_object());
 }
 
 static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -104,7 +95,7 @@ static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *da
 
 	(void)kind;
 	json_decref(args);
-	answer(call, json_pack("{s:b}", "cancelled", is_killed));
+	call_answer(call, json_pack("{s:b}", "cancelled", is_killed));
 }
 
 static void network_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -114,7 +105,7 @@ static void network_asked(struct mux_call *call, enum mux_kind kind, const char 
 	(void)kind;
 	(void)data;
 	(void)len;
-	answer(call, json_pack("{s:b}", "up", s->vm && network_is_up(s->vm->network)));
+	call_answer(call, json_pack("{s:b}", "up", s->vm && network_is_up(s->vm->network)));
 }
 
 /* One task at a time. Whoever asks holds the VM's `change` lock; only one that was killed in the

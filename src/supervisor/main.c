@@ -104,14 +104,11 @@ static void network_gone(void *ctx)
 static void tell_phase(void *ctx, const char *phase, const char *detail)
 {
 	struct supervisor *s = ctx;
-	json_t *event =
-		json_pack("{s:s, s:s, s:s}", "event", "phase", "phase", phase, "detail", detail);
-	AUTO_FREE char *text = json_dumps(event, JSON_COMPACT);
+	struct mux_call *call = s->start_call ? s->start_call : s->task.call;
 
-	json_decref(event);
-	if ((s->start_call || s->task.call) && text)
-		mux_send(s->start_call ? s->start_call : s->task.call, MUX_JSON, text,
-			 strlen(text));
+	if (call)
+		call_send(call, json_pack("{s:s, s:s, s:s}", "event", "phase", "phase", phase,
+					  "detail", detail));
 }
 
 static const char *text_of(const struct supervisor *s, const char *key)
@@ -229,21 +226,12 @@ static const char *accel(const struct supervisor *s)
 
 static void answer_start(struct supervisor *s, const struct pyro_error *error)
 {
-	json_t *result;
-	AUTO_FREE char *text = NULL;
-
-	if (!s->start_call)
-		return;
-	if (error) {
+	if (s->start_call && error)
 		mux_fail(s->start_call, error);
-		return;
-	}
-	result = json_pack("{s:s, s:s?, s:b}", "execution_mode", execution_mode(s), "accel",
-			   accel(s), "has_baseline", s->vm->has_baseline);
-	text = json_dumps(result, JSON_COMPACT);
-	json_decref(result);
-	mux_send(s->start_call, MUX_JSON, text, strlen(text));
-	mux_finish(s->start_call);
+	else if (s->start_call)
+		call_answer(s->start_call,
+			    json_pack("{s:s, s:s?, s:b}", "execution_mode", execution_mode(s),
+				      "accel", accel(s), "has_baseline", s->vm->has_baseline));
 }
 
 /* Ends the machine as `ending` says; *err is what could not be done in order. */
@@ -283,21 +271,12 @@ static int settle_records(struct supervisor *s, struct pyro_error *err)
 	return records_set_vm_state(records, s->vm_id, "stopped", NULL, NULL, NULL, err);
 }
 
-static void answer_empty(struct mux_call *call)
-{
-	mux_send(call, MUX_JSON, "{}", 2);
-	mux_finish(call);
-}
-
 static void answer_end(struct supervisor *s, const struct pyro_error *error)
 {
-	if (!s->end_call)
-		return;
-	if (error) {
+	if (s->end_call && error)
 		mux_fail(s->end_call, error);
-		return;
-	}
-	answer_empty(s->end_call);
+	else if (s->end_call)
+		call_answer(s->end_call, json_object());
 }
 
 static void finish(struct supervisor *s)
@@ -420,7 +399,7 @@ static void answer_task(struct supervisor *s, const struct pyro_error *error)
 	if (call && error)
 		mux_fail(call, error);
 	else if (call)
-		answer_empty(call);
+		call_answer(call, json_object());
 }
 
 /* Serves until the end, doing what clients ask that takes more than one step. */

@@ -63,8 +63,6 @@ struct connection {
 	bool is_shut;       /* and that was passed on */
 };
 
-static const struct mux_call_ops no_ops; /* of a call whose end concerns nobody */
-
 static int listen_again(struct port *port, struct pyro_error *err);
 
 /*
@@ -103,10 +101,8 @@ static void reset(struct connection *c)
 
 	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
 			 sizeof(struct linger));
-	if (call) {
-		mux_accept(call, &no_ops, NULL);
-		mux_cancel(call);
-	}
+	if (call)
+		mux_abandon(call);
 	connection_free(c);
 }
 

@@ -14,8 +14,8 @@ struct ports;
 struct pyro_error;
 struct supervisor;
 
-#define PORTS_MAX 16 /* of a service */
-#define PORTS_CONNECTIONS_MAX 240
+#define PORTS_MAX 16              /* of a service */
+#define PORTS_CONNECTIONS_MAX 240 /* as many as the agent takes: docs/protocol.md, connect */
 
 /*
  * Listens, for each {"host_port", "guest_port"} of a list; without host_port, or with 0, a free one

@@ -170,13 +170,7 @@ static void keep_said(void *ctx, const char *data, size_t len)
 {
 	struct readiness *r = ctx;
 
-	if (len > SAID_MAX) {
-		data += len - SAID_MAX;
-		len = SAID_MAX;
-	}
-	if (r->said.len + len > SAID_MAX)
-		buf_consume(&r->said, r->said.len + len - SAID_MAX);
-	buf_append(&r->said, data, len);
+	buf_append_last(&r->said, data, len);
 }
 
 static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -224,13 +218,10 @@ static char *arguments(const struct readiness *r, int64_t timeout_ms)
 /* Ends the call under way, whose end is no attempt's any more. */
 static void drop(struct readiness *r)
 {
-	static const struct mux_call_ops none;
 	struct mux_call *call = TAKE_PTR(r->call);
 
-	if (!call)
-		return;
-	mux_accept(call, &none, NULL);
-	mux_cancel(call);
+	if (call)
+		mux_abandon(call);
 }
 
 static void attempt(struct readiness *r)
@@ -280,7 +271,7 @@ struct readiness *readiness_begin(struct supervisor *s, const struct readiness_o
 		.probe = json_deep_copy(options->probe),
 		.exec = json_deep_copy(options->exec),
 		.timer = {.on_time = on_time, .ctx = r},
-		.said = BUF_INIT(SAID_MAX + 1),
+		.said = BUF_INIT(SAID_MAX),
 	};
 	redactor_init(&r->redactor, supervisor_patterns(s), keep_said, r);
 	r->deadline = deadline_in(options->timeout_ms);

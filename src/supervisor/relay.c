@@ -143,13 +143,6 @@ static int record_result(struct relay *relay, json_t *result, struct pyro_error 
 	return recording_end(TAKE_PTR(relay->recording), result, err);
 }
 
-static void send_json(struct mux_call *call, const json_t *object)
-{
-	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
-
-	mux_send(call, MUX_JSON, text, strlen(text));
-}
-
 /* A guest that is being stopped kills what runs in it: no result, but the end of the machine. */
 static bool ended_by_stop(const struct relay *relay, const json_t *result)
 {
@@ -177,7 +170,7 @@ static void agent_result(struct relay *relay, const char *data, size_t len)
 	} else if (relay->recording && record_result(relay, result, &error) < 0) {
 		answer_error(relay, &error);
 	} else if (relay->client.call) {
-		send_json(relay->client.call, result);
+		call_send(relay->client.call, json_incref(result));
 	}
 	json_decref(result);
 }
@@ -193,10 +186,8 @@ static void send_timeout(struct relay *relay)
 	flush_printed(relay);
 	if (relay->recording)
 		(void)record_result(relay, result, NULL);
-	if (relay->client.call) {
-		send_json(relay->client.call, result);
-		mux_finish(relay->client.call);
-	}
+	if (relay->client.call)
+		call_answer(relay->client.call, json_incref(result));
 	json_decref(result);
 	if (agent)
 		mux_cancel(agent);

@@ -114,12 +114,10 @@ static void attach(struct request *request, struct service *service)
 static void answer(struct request *request, const struct pyro_error *error)
 {
 	detach(request);
-	if (error) {
+	if (error)
 		mux_fail(request->call, error);
-		return;
-	}
-	mux_send(request->call, MUX_JSON, "{}", 2);
-	mux_finish(request->call);
+	else
+		call_answer(request->call, json_object());
 }
 
 /* Those that wait for its start, or all. */
@@ -407,16 +405,9 @@ static void take_json(struct service *service, const char *data, size_t len)
 static void keep_output(void *ctx, const char *data, size_t len)
 {
 	struct outlet *outlet = ctx;
-	struct buf *tail = &outlet->service->tail;
 
 	ring_add(outlet->ring, data, len);
-	if (len > TAIL_MAX) {
-		data += len - TAIL_MAX;
-		len = TAIL_MAX;
-	}
-	if (tail->len + len > TAIL_MAX)
-		buf_consume(tail, tail->len + len - TAIL_MAX);
-	buf_append(tail, data, len);
+	buf_append_last(&outlet->service->tail, data, len);
 }
 
 static void exec_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
@@ -490,7 +481,7 @@ static struct service *service_new(struct supervisor *s, const char *name)
 		.name = mem_strdup(name),
 		.out = {.service = service},
 		.err = {.service = service},
-		.tail = BUF_INIT(TAIL_MAX + 1),
+		.tail = BUF_INIT(TAIL_MAX),
 		.timer = {.on_time = on_time, .ctx = service},
 	};
 	redactor_init(&service->out.redactor, supervisor_patterns(s), keep_output, &service->out);
@@ -572,21 +563,21 @@ static int enter(struct service *service, const json_t *args, struct pyro_error 
 	return 0;
 }
 
-/* The members of `args` that an exec has; the caller's. */
-static json_t *exec_args(const json_t *args)
+/* The members of `args` that are there, of those that `keys` name; the caller's. */
+static json_t *pick(const json_t *args, const char *const *keys)
 {
-	static const char *const keys[] = {"argv", "shell", "cwd", "env"};
-	json_t *exec = json_object();
+	json_t *picked = json_object();
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (json_object_get(args, keys[i]))
-			(void)json_object_set(exec, keys[i], json_object_get(args, keys[i]));
-	return exec;
+	for (; *keys; keys++)
+		if (json_object_get(args, *keys))
+			(void)json_object_set(picked, *keys, json_object_get(args, *keys));
+	return picked;
 }
 
 static int start_exec(struct service *service, const json_t *args, struct pyro_error *err)
 {
-	json_t *exec = exec_args(args);
+	static const char *const keys[] = {"argv", "shell", "cwd", "env", NULL};
+	json_t *exec = pick(args, keys);
 	AUTO_FREE char *text = NULL;
 
 	(void)json_object_set_new(exec, "whole", json_true());
@@ -600,7 +591,8 @@ static int start_exec(struct service *service, const json_t *args, struct pyro_e
 
 static void await_readiness(struct service *service, const json_t *args)
 {
-	json_t *exec = json_object();
+	static const char *const keys[] = {"cwd", "env", NULL};
+	json_t *exec = pick(args, keys);
 	const struct readiness_options options = {
 		.probe = json_object_get(args, "readiness"),
 		.exec = exec,
@@ -611,10 +603,6 @@ static void await_readiness(struct service *service, const json_t *args)
 	};
 
 	service->has_readiness = json_is_object(options.probe);
-	if (json_object_get(args, "cwd"))
-		(void)json_object_set(exec, "cwd", json_object_get(args, "cwd"));
-	if (json_object_get(args, "env"))
-		(void)json_object_set(exec, "env", json_object_get(args, "env"));
 	if (service->has_readiness)
 		service->readiness = readiness_begin(service->s, &options);
 	else

@@ -32,13 +32,13 @@
 #define CELLS_MAX 1000
 #define STUCK_INPUT ((size_t)(64 * 1024))
 
-static void send_json(struct mux_call *call, json_t *object)
+/* An agent that is gone needs to hear nothing. */
+static void tell(const struct shell *shell, json_t *message)
 {
-	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
-
-	json_decref(object);
-	if (text && call)
-		mux_send(call, MUX_JSON, text, strlen(text));
+	if (shell->agent)
+		call_send(shell->agent, message);
+	else
+		json_decref(message);
 }
 
 static int take_size(const json_t *size, struct pyro_shell *record, struct pyro_error *err)
@@ -371,7 +371,7 @@ int shell_signal(struct shell *shell, const char *name, struct pyro_error *err)
 		if (name && strcmp(name, names[i]) == 0) {
 			if (shell_check_running(shell, err) < 0 || check_input(shell, err) < 0)
 				return -1;
-			send_json(shell->agent, json_pack("{s:s}", "signal", name));
+			tell(shell, json_pack("{s:s}", "signal", name));
 			return 0;
 		}
 	(void)err_set(err, PYRO_E_INVALID, "a shell takes no signal '%.20s'", name ? name : "");
@@ -385,8 +385,8 @@ int shell_resize(struct shell *shell, const json_t *size, struct pyro_error *err
 	if (shell_check_running(shell, err) < 0 || take_size(size, r, err) < 0)
 		return -1;
 	save(shell);
-	send_json(shell->agent, json_pack("{s:{s:I, s:I}}", "resize", "cols", (json_int_t)r->cols,
-					  "rows", (json_int_t)r->rows));
+	tell(shell, json_pack("{s:{s:I, s:I}}", "resize", "cols", (json_int_t)r->cols, "rows",
+			      (json_int_t)r->rows));
 	return 0;
 }
 
@@ -410,7 +410,7 @@ static void close_by_force(struct loop_timer *timer)
 		mux_cancel(shell->agent); /* no message gets past input that nobody takes */
 		return;
 	}
-	send_json(shell->agent, json_pack("{s:b}", "kill", 1));
+	tell(shell, json_pack("{s:b}", "kill", 1));
 	loop_set_timer(shell->s->loop, timer, patience(shell, KILL_MS));
 }
 
@@ -423,7 +423,7 @@ void shell_close(struct shell *shell)
 		finish_close(shell);
 		return;
 	}
-	send_json(shell->agent, json_pack("{s:s}", "signal", "HUP"));
+	tell(shell, json_pack("{s:s}", "signal", "HUP"));
 	shell->timer.on_time = close_by_force;
 	shell->timer.ctx = shell;
 	loop_set_timer(shell->s->loop, &shell->timer, deadline_in(GRACE_MS));

@@ -21,8 +21,7 @@
 
 #define IDLE_CEILING_MS 30000
 #define PROMPT_MS 3000 /* a shell that prints nothing in this time may have no prompt */
-#define CONTEXT_MAX (256 * 1024)
-#define INPUT_MAX (1024 * 1024 + 1) /* and a newline */
+#define INPUT_MAX (SHELLS_INPUT_MAX + 1) /* and a newline */
 #define PUMP_CHUNK (64 * 1024)
 
 struct verb;
@@ -77,12 +76,8 @@ static void await(struct visit *v, struct shell *shell, void (*advance)(struct v
 /* object is taken. */
 static void answer(struct visit *v, json_t *object)
 {
-	AUTO_FREE char *text = json_dumps(object, JSON_COMPACT);
-
-	json_decref(object);
 	leave(v);
-	mux_send(v->call, MUX_JSON, text, strlen(text));
-	mux_finish(v->call);
+	call_answer(v->call, object);
 }
 
 static void fail(struct visit *v, const struct pyro_error *error)
@@ -258,7 +253,7 @@ static int begin_read(struct visit *v, const json_t *args, struct pyro_error *er
 
 	v->cursor = number(args, "cursor", INT64_MAX);
 	v->max_bytes = (size_t)number(args, "max_bytes", SHELLS_KEPT);
-	v->context_bytes = (size_t)number(args, "context_bytes", CONTEXT_MAX);
+	v->context_bytes = (size_t)number(args, "context_bytes", SHELLS_CONTEXT_MAX);
 	v->idle_ms = number(args, "wait_for_idle_ms", IDLE_CEILING_MS);
 	v->began_ms = clock_ms();
 	v->timer.on_time = read_due;
@@ -283,9 +278,9 @@ static int begin_write(struct visit *v, const json_t *args, struct pyro_error *e
 	if (!shell || shell_check_running(shell, err) < 0)
 		return -1;
 	if (len > INPUT_MAX)
-		return err_set(err, PYRO_E_INVALID, "an input of %zu bytes is longer than %d", len,
+		return err_set(err, PYRO_E_INVALID, "an input of %zu bytes is longer than %zu", len,
 			       INPUT_MAX);
-	if (mux_queued(shell->agent) + len > 2 * (size_t)INPUT_MAX) {
+	if (mux_queued(shell->agent) + len > 2 * INPUT_MAX) {
 		(void)err_set(err, PYRO_E_BUSY, "shell '%s' does not take its input",
 			      shell->record.shell_id);
 		return err_hint(err, "see what runs in it with pyro workspace shell read %s %s",

@@ -34,24 +34,6 @@ static char *path_of(const char *dir, int64_t sequence, enum output_stream strea
 			  stream == OUTPUT_STDOUT ? "out" : "err");
 }
 
-static int write_at(struct output *o, const void *data, size_t len, int64_t at)
-{
-	const char *p = data;
-
-	while (len) {
-		ssize_t n = pwrite(o->fd, p, len, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		p += n;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 struct output *output_open(const char *dir, int64_t sequence, enum output_stream stream,
 			   struct pyro_error *err)
 {
@@ -72,9 +54,9 @@ struct output *output_open(const char *dir, int64_t sequence, enum output_stream
 	o = mem_zalloc(1, sizeof(*o));
 	o->fd = fd;
 	memcpy(o->header.magic, MAGIC, sizeof(MAGIC));
-	if (write_at(o, &o->header, sizeof(o->header), 0) == 0)
+	if (file_write_at(fd, &o->header, sizeof(o->header), 0, err) == 0)
 		return o;
-	(void)err_sys(err, errno, "write '%s'", path);
+	(void)err_wrap(err, "'%s'", path);
 	return output_close(o);
 }
 
@@ -102,7 +84,7 @@ void output_add(struct output *o, const void *data, size_t len)
 		int64_t at = place_of(total, &room);
 
 		n = len < room ? len : room;
-		o->is_full = write_at(o, p, n, at) < 0;
+		o->is_full = file_write_at(o->fd, p, n, at, NULL) < 0;
 		p += n;
 		len -= n;
 		total += (int64_t)n;
@@ -110,7 +92,7 @@ void output_add(struct output *o, const void *data, size_t len)
 	if (o->is_full)
 		return;
 	o->header.total = total;
-	o->is_full = write_at(o, &o->header, sizeof(o->header), 0) < 0;
+	o->is_full = file_write_at(o->fd, &o->header, sizeof(o->header), 0, NULL) < 0;
 }
 
 struct output *output_close(struct output *o)

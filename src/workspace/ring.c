@@ -9,6 +9,7 @@
 #include "workspace/ring.h"
 
 #include "base/err.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,32 +51,14 @@ static int64_t place_of(const struct header *header, int64_t position, size_t *r
 	return (int64_t)sizeof(*header) + in_ring;
 }
 
-static int write_at(int fd, const void *data, size_t len, int64_t at)
-{
-	const char *p = data;
-
-	while (len) {
-		ssize_t n = pwrite(fd, p, len, at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		p += n;
-		at += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 static int make_room(struct ring *r, int64_t capacity, struct pyro_error *err)
 {
 	int failure;
 
 	memcpy(r->header.magic, MAGIC, sizeof(MAGIC));
 	r->header.capacity = capacity;
-	if (write_at(r->fd, &r->header, sizeof(r->header), 0) < 0)
-		return err_sys(err, errno, "write '%s'", r->path);
+	if (file_write_at(r->fd, &r->header, sizeof(r->header), 0, err) < 0)
+		return err_wrap(err, "'%s'", r->path);
 	failure = posix_fallocate(r->fd, 0, (int64_t)sizeof(r->header) + room_of(&r->header));
 	return failure ? err_sys(err, failure, "make room for '%s'", r->path) : 0;
 }
@@ -117,9 +100,9 @@ static int add_piece(struct ring *r, const char *data, size_t len)
 	size_t first = len < piece ? len : piece;
 	int64_t end = r->header.end + (int64_t)len;
 
-	if (write_at(r->fd, data, first, at) < 0 ||
-	    write_at(r->fd, data + first, len - first, sizeof(r->header)) < 0 ||
-	    write_at(r->fd, &end, sizeof(end), offsetof(struct header, end)) < 0)
+	if (file_write_at(r->fd, data, first, at, NULL) < 0 ||
+	    file_write_at(r->fd, data + first, len - first, sizeof(r->header), NULL) < 0 ||
+	    file_write_at(r->fd, &end, sizeof(end), offsetof(struct header, end), NULL) < 0)
 		return -1;
 	r->header.end = end; /* not before the file says so: whoever reads up to it would wait */
 	return 0;

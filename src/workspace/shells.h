@@ -12,8 +12,10 @@
 struct pyro_error;
 struct records;
 
-#define SHELLS_MAX 64             /* in one workspace, those that ended included */
-#define SHELLS_KEPT (1024 * 1024) /* bytes of output of each */
+#define SHELLS_MAX 64                            /* in one workspace, those that ended included */
+#define SHELLS_KEPT (1024 * 1024)                /* bytes of output of each */
+#define SHELLS_INPUT_MAX ((size_t)(1024 * 1024)) /* of one write */
+#define SHELLS_CONTEXT_MAX (256 * 1024) /* bytes before a cursor that a rendering begins with */
 
 int shells_add(struct records *r, const struct pyro_shell *shell, struct pyro_error *err);
 /* Its size, state and end are as `shell` says. */

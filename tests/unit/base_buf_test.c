@@ -96,3 +96,16 @@ TEST("buf with the largest maximum there is still allocates what it needs")
 	CHECK_INT(b.len, 10000);
 	CHECK(!buf_room(&b, SIZE_MAX));
 }
+
+TEST("buf_append_last keeps the last bytes, however they come, and is never full")
+{
+	AUTO_BUF struct buf b = BUF_INIT(4);
+
+	buf_append_last(&b, "abc", 3);
+	CHECK_STR(buf_text(&b), "abc");
+	buf_append_last(&b, "de", 2);
+	CHECK_STR(buf_text(&b), "bcde");
+	buf_append_last(&b, "0123456789", 10);
+	CHECK_STR(buf_text(&b), "6789");
+	CHECK(!b.is_full);
+}
