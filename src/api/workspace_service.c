@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/parse.h"
 #include "base/redact.h"
 #include "base/utf8.h"
 #include "ops/ops.h"
@@ -25,27 +26,40 @@
  * The start.
  */
 
+static bool has_port(const char *address)
+{
+	const char *colon = strrchr(address, ':');
+	int64_t port;
+
+	return colon && colon != address && parse_int(colon + 1, 1, UINT16_MAX, &port);
+}
+
+/* What is plainly wrong is refused before anything runs; the agent looks closer. */
 static int check_readiness(const struct pyro_readiness *r, struct pyro_error *err)
 {
 	const struct {
 		const char *type;
-		const char *key;
-		bool is_given;
+		const char *target;
+		const char *form;
+		bool is_good;
 	} kinds[] = {
-		{"file", "path", r->path && *r->path},
-		{"tcp", "address", r->address && *r->address},
-		{"http", "url", r->url && *r->url},
-		{"command", "command", r->command && r->command[0] && *r->command[0]},
+		{"file", r->path, "a path", r->path && *r->path},
+		{"tcp", r->address, "HOST:PORT or [V6]:PORT", r->address && has_port(r->address)},
+		{"http", r->url, "http://HOST[:PORT][/PATH], without TLS",
+		 r->url && strncmp(r->url, "http://", 7) == 0},
+		{"command", r->command ? r->command[0] : NULL, "a command",
+		 r->command && r->command[0] && *r->command[0]},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		bool is_type = strcmp(r->type, kinds[i].type) == 0;
 
-		if (is_type && kinds[i].is_given)
+		if (is_type && kinds[i].is_good)
 			return 0;
 		if (is_type)
-			return err_set(err, PYRO_E_INVALID, "readiness of type '%s' needs '%s'",
-				       r->type, kinds[i].key);
+			return err_set(err, PYRO_E_INVALID,
+				       "readiness of type '%s': '%s' is not %s", r->type,
+				       kinds[i].target ? kinds[i].target : "", kinds[i].form);
 	}
 	(void)err_set(err, PYRO_E_INVALID, "there is no readiness of type '%.40s'", r->type);
 	return err_hint(err, "file, tcp, http or command");
@@ -320,6 +334,7 @@ static int stop_running(struct pyro *p, const char *id, const char *name, struct
 
 	if (!remote)
 		return -1;
+	handle_phase(p, "service-stop", "phase=stop workspace_id=%s service_name=%s", id, name);
 	result = remote_call(remote, "service-stop", "service_stop",
 			     json_pack("{s:s}", "service_name", name),
 			     deadline_in(WORKSPACE_CALL_MS), NULL, err);

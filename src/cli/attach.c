@@ -42,7 +42,8 @@ int attach_begin(struct pyro *p, struct pyro_error *err)
 	handle = p;
 	(void)sigaction(SIGWINCH, &action, NULL);
 	tell_size(SIGWINCH);
-	say("[attached; Ctrl-] detaches]\r\n");
+	/* The note goes when the screen is drawn; the title, where there is one, stays. */
+	say("\033[22;0t\033]0;pyro: Ctrl-] detaches\007[attached; Ctrl-] detaches]\r\n");
 	raw = saved;
 	cfmakeraw(&raw);
 	is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
@@ -57,9 +58,9 @@ void attach_end(const struct pyro_shell *shell)
 	 * screen, mouse and focus reports, bracketed paste, keypad and cursor modes, a hidden
 	 * cursor, colours, a scroll region. Some of that moves the cursor: on at the last line.
 	 */
-	static const char calm[] =
-		"\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
-		"\033[?1006l\033[?2004l\033[?1l\033>\033[?5l\033[?25h\033[m\033[r\033[999;1H";
+	static const char calm[] = "\033[?1049l\033[?1000l\033[?1002l\033[?1003l\033[?1004l"
+				   "\033[?1006l\033[?2004l\033[?1l\033>\033[?5l\033[?25h\033[m\033["
+				   "r\033[999;1H\033[23;0t";
 	AUTO_BUF struct buf line = BUF_INIT(512);
 
 	if (!is_raw)

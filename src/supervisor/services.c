@@ -639,6 +639,20 @@ static int start(struct request *request, json_t *args, struct pyro_error *err)
 	return 0;
 }
 
+/* That it ended could not be written down when it did. */
+static void forget(struct supervisor *s, const char *name)
+{
+	const struct services_result result = {
+		.state = "failed",
+		.exit_code = PYRO_NONE,
+		.stop_reason = "its end could not be put on record",
+	};
+	struct records *records = supervisor_records(s, NULL);
+
+	if (records)
+		(void)services_end(records, s->vm_id, name, &result, clock_wall(), NULL);
+}
+
 /* One that does not run is fine: the records say what became of it. */
 static int stop(struct request *request, json_t *args, struct pyro_error *err)
 {
@@ -648,6 +662,7 @@ static int stop(struct request *request, json_t *args, struct pyro_error *err)
 	if (!name)
 		return err_set(err, PYRO_E_INVALID, "service_stop needs a name");
 	if (!service) {
+		forget(request->s, name);
 		answer(request, NULL);
 		return 0;
 	}

@@ -114,7 +114,7 @@ int services_end(struct records *r, const char *id, const char *name,
 		r, err,
 		"UPDATE service SET state = ?3, exit_code = nullif(?4, ?5), stop_reason = ?6, "
 		"ended_at = ?7, pid = NULL, published_ports = '[]' "
-		"WHERE workspace_id = ?1 AND service_name = ?2",
+		"WHERE workspace_id = ?1 AND service_name = ?2 AND state = 'running'",
 		"tttiitd", id, name, result->state, result->exit_code, PYRO_NONE,
 		result->stop_reason, now);
 }

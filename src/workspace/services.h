@@ -50,6 +50,7 @@ int services_set_pid(struct records *r, const char *id, const char *name, int64_
 		     struct pyro_error *err);
 int services_set_ready(struct records *r, const char *id, const char *name, double now,
 		       struct pyro_error *err);
+/* Of one that is on record as running; any other is fine, and stays. */
 int services_end(struct records *r, const char *id, const char *name,
 		 const struct services_result *result, double now, struct pyro_error *err);
 /* Whatever seems to run does not any more: its machine is gone. */

@@ -158,7 +158,7 @@ def test_never_ready(lab):
         assert error["code"] == "invalid_argument", error
         assert f"'{value}' is not " in error["message"] and form in error["message"], error
     error = refused(ws, "wrong", "sleep 9806", "--ready-command", "")
-    assert "needs 'command'" in error["message"], error
+    assert "'' is not a command" in error["message"], error
     ws.delete()
 
 
