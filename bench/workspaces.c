@@ -137,8 +137,7 @@ static void measure_small(struct bench *b)
 		     0);
 	bench_report(b, "workspace create and first exec", "ms", series_median(&n.first),
 		     series_median(&n.floor), 1.3);
-	bench_report(b, "later workspace exec, beyond the channel's", "ms", later_exec_ms(b), 0,
-		     5);
+	bench_report(b, "later workspace exec, beyond the channel's", "ms", later_exec_ms(b), 0, 5);
 	bench_report(b, "workspace reset, next to its create", "ms", series_median(&n.reset),
 		     create_ms, 1.2);
 	bench_report(b, "reset with 1 GiB written, next to its create", "ms",
