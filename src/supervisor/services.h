@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 struct mux_call;
+struct pyro_error;
+struct service;
 struct supervisor;
 
 /* Takes the call if its name is one of these. */
@@ -17,5 +19,11 @@ bool services_call(struct supervisor *s, struct mux_call *call, const char *name
 void services_quit(struct supervisor *s);
 /* The machine is gone, and all of them with it. */
 void services_drop(struct supervisor *s);
+
+/*
+ * For service.c: who waits for its start is told how that went (error NULL: well), and with is_over
+ * who waits for its end is told, too.
+ */
+void services_answer(struct service *service, bool is_over, const struct pyro_error *error);
 
 #endif
