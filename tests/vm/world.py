@@ -108,7 +108,10 @@ def serve_dns(address, a, aaaa):
 
     class Tcp(socketserver.BaseRequestHandler):
         def handle(self):
-            size = struct.unpack("!H", self.request.recv(2, socket.MSG_WAITALL))[0]
+            head = self.request.recv(2, socket.MSG_WAITALL)
+            if len(head) < 2:  # it only looked whether somebody listens
+                return
+            size = struct.unpack("!H", head)[0]
             data = dns_answer(self.request.recv(size, socket.MSG_WAITALL), a, aaaa, True)
             tell(f"dns-tcp {self.client_address[0]}")
             self.request.sendall(struct.pack("!H", len(data)) + data)
