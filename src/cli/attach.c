@@ -31,6 +31,7 @@ static void tell_size(int number)
 
 int attach_begin(struct pyro *p, struct pyro_error *err)
 {
+	static const char title[] = "\033[22;0t\033]0;Ctrl-] detaches from the workspace\007";
 	const struct sigaction action = {.sa_handler = tell_size, .sa_flags = SA_RESTART};
 	struct termios raw;
 
@@ -43,7 +44,8 @@ int attach_begin(struct pyro *p, struct pyro_error *err)
 	(void)sigaction(SIGWINCH, &action, NULL);
 	tell_size(SIGWINCH);
 	/* The note goes when the screen is drawn; the title, where there is one, stays. */
-	say("\033[22;0t\033]0;pyro: Ctrl-] detaches\007[attached; Ctrl-] detaches]\r\n");
+	(void)exit_write(STDOUT_FILENO, title, strlen(title));
+	say("[attached; Ctrl-] detaches]\r\n");
 	raw = saved;
 	cfmakeraw(&raw);
 	is_raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
