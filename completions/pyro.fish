@@ -4,7 +4,7 @@ function __pyro_environments
 end
 
 function __pyro_at
-	set -l known 'env' 'env list' 'env pull' 'env inspect' 'env prune' 'run' 'vm' 'vm create' 'vm start' 'vm exec' 'vm stop' 'vm delete' 'vm status' 'vm list' 'vm network-info' 'vm reap-expired' 'workspace' 'workspace create' 'workspace list' 'workspace update' 'workspace status' 'workspace summary' 'workspace logs' 'workspace start' 'workspace stop' 'workspace delete' 'workspace reset' 'workspace exec' 'workspace cancel' 'workspace diff' 'workspace export' 'workspace sync' 'workspace sync push' 'workspace file' 'workspace file list' 'workspace file read' 'workspace file write' 'workspace patch' 'workspace patch apply' 'workspace snapshot' 'workspace snapshot create' 'workspace snapshot list' 'workspace snapshot delete' 'workspace shell' 'workspace shell open' 'workspace shell list' 'workspace shell attach' 'workspace shell read' 'workspace shell write' 'workspace shell signal' 'workspace shell close' 'workspace service' 'workspace service start' 'workspace service list' 'workspace service status' 'workspace service logs' 'workspace service stop' 'workspace disk' 'workspace disk export' 'workspace disk list' 'workspace disk read' 'prepare' 'doctor' 'demo' 'mcp' 'mcp serve' 'completion' 'help' 'version'
+	set -l known 'env' 'env list' 'env pull' 'env inspect' 'env prune' 'run' 'vm' 'vm create' 'vm start' 'vm exec' 'vm stop' 'vm delete' 'vm status' 'vm list' 'vm network-info' 'vm reap-expired' 'workspace' 'workspace create' 'workspace list' 'workspace update' 'workspace status' 'workspace summary' 'workspace logs' 'workspace start' 'workspace stop' 'workspace delete' 'workspace reset' 'workspace exec' 'workspace cancel' 'workspace diff' 'workspace export' 'workspace sync' 'workspace sync push' 'workspace file' 'workspace file list' 'workspace file read' 'workspace file write' 'workspace patch' 'workspace patch apply' 'workspace snapshot' 'workspace snapshot create' 'workspace snapshot list' 'workspace snapshot delete' 'workspace shell' 'workspace shell open' 'workspace shell list' 'workspace shell attach' 'workspace shell read' 'workspace shell write' 'workspace shell signal' 'workspace shell close' 'workspace service' 'workspace service start' 'workspace service list' 'workspace service status' 'workspace service logs' 'workspace service stop' 'workspace disk' 'workspace disk export' 'workspace disk list' 'workspace disk read' 'mcp' 'mcp serve' 'prepare' 'doctor' 'demo' 'completion' 'help' 'version'
 	set -l path ''
 	set -l tokens (commandline -opc)
 	for word in $tokens[2..-1]
@@ -24,10 +24,10 @@ complete -c pyro -n '__pyro_at ""' -a 'env' -d 'Environments, the systems that g
 complete -c pyro -n '__pyro_at ""' -a 'run' -d 'Run one command in a fresh VM and delete the VM'
 complete -c pyro -n '__pyro_at ""' -a 'vm' -d 'Virtual machines, step by step'
 complete -c pyro -n '__pyro_at ""' -a 'workspace' -d 'Workspaces, persistent sandboxes that an agent works in'
+complete -c pyro -n '__pyro_at ""' -a 'mcp' -d 'For chat hosts'
 complete -c pyro -n '__pyro_at ""' -a 'prepare' -d 'Install an environment and prove that the everyday loop works'
 complete -c pyro -n '__pyro_at ""' -a 'doctor' -d 'Examine this machine and say what works and what to mend'
 complete -c pyro -n '__pyro_at ""' -a 'demo' -d 'Create, start, use and delete a VM, and print what happened'
-complete -c pyro -n '__pyro_at ""' -a 'mcp' -d 'For chat hosts'
 complete -c pyro -n '__pyro_at ""' -a 'completion' -d 'Print a completion script for a shell'
 complete -c pyro -n '__pyro_at ""' -a 'help' -d 'Show the help of a command'
 complete -c pyro -n '__pyro_at ""' -a 'version' -d 'Print the version'
@@ -274,6 +274,17 @@ complete -c pyro -n '__pyro_at "workspace disk read"' -l max-bytes -x -d 'How mu
 complete -c pyro -n '__pyro_at "workspace disk read"' -l content-only -d 'Print the content, byte for byte, and nothing else'
 complete -c pyro -n '__pyro_at "workspace disk read"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "workspace disk read"' -l help -d 'Show help'
+complete -c pyro -n '__pyro_at "mcp"' -a 'serve' -d 'Serve the tools to a chat host over standard input and output'
+complete -c pyro -n '__pyro_at "mcp"' -l help -d 'Show help'
+complete -c pyro -n '__pyro_at "mcp serve"' -l environment -x -a '(__pyro_environments)'
+complete -c pyro -n '__pyro_at "mcp serve"' -l mode -x -d 'Tools and texts for one kind of task: repro-fix, inspect, cold-start or review-eval'
+complete -c pyro -n '__pyro_at "mcp serve"' -l profile -x -d 'Which tools: vm-run, workspace-core (the default) or workspace-full'
+complete -c pyro -n '__pyro_at "mcp serve"' -l environment -x -d 'What workspace_create runs when it is not told'
+complete -c pyro -n '__pyro_at "mcp serve"' -l project-path -r -F -d 'Fill workspaces from this project: of a Git checkout the tracked files'
+complete -c pyro -n '__pyro_at "mcp serve"' -l repo-url -x -d 'Fill workspaces from a clean clone'
+complete -c pyro -n '__pyro_at "mcp serve"' -l repo-ref -x -d 'Branch, tag or commit of the clone'
+complete -c pyro -n '__pyro_at "mcp serve"' -l no-project-source -d 'Start workspaces empty, also inside a Git checkout'
+complete -c pyro -n '__pyro_at "mcp serve"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "prepare"' -a '(__pyro_environments)'
 complete -c pyro -n '__pyro_at "prepare"' -l network -d 'Prove outbound network too'
 complete -c pyro -n '__pyro_at "prepare"' -l force -d 'Prove it again even if an earlier proof holds'
@@ -286,9 +297,6 @@ complete -c pyro -n '__pyro_at "doctor"' -l json -d 'Print one JSON object on st
 complete -c pyro -n '__pyro_at "doctor"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "demo"' -l network -d 'Also probe outbound network'
 complete -c pyro -n '__pyro_at "demo"' -l help -d 'Show help'
-complete -c pyro -n '__pyro_at "mcp"' -a 'serve' -d 'Serve the tools to a chat host over standard input and output'
-complete -c pyro -n '__pyro_at "mcp"' -l help -d 'Show help'
-complete -c pyro -n '__pyro_at "mcp serve"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "completion"' -a 'bash zsh fish'
 complete -c pyro -n '__pyro_at "completion"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "help"' -l help -d 'Show help'

@@ -7,7 +7,5 @@
 int builtin_help(char **args);
 int builtin_version(char **args);
 int builtin_completion(char **args);
-/* Becomes the program pyro-mcp. */
-int builtin_mcp_serve(char **args);
 
 #endif

@@ -11,9 +11,6 @@ const struct command commands[] = {
 #define OP(op, cli, mcp, rec, hints, title, summary, usage) \
 	{cli, summary, &ops_rows[OP_##op], NULL, NULL, NULL},
 #include "ops/ops.def"
-	{"mcp serve", "Serve the tools to a chat host over standard input and output", NULL,
-	 "[OPTIONS]", "Speaks the Model Context Protocol. It is started by a chat host.",
-	 builtin_mcp_serve},
 	{"completion", "Print a completion script for a shell", NULL, "bash|zsh|fish",
 	 "For the running shell: source <(pyro completion bash). make install puts the scripts "
 	 "where the shells look for them.",

@@ -211,8 +211,6 @@ static int run(char **argv)
 		return builtin_version(argv + 1);
 	if (!command)
 		return builtin_help(argv);
-	if (command->run == builtin_mcp_serve) /* has a help of its own */
-		return command->run(argv + words);
 	if (args_has(argv, "--help") || args_has(argv, "-h"))
 		return builtin_help(argv);
 	return command->run ? command->run(argv + words) : run_op(command, argv + words);

@@ -4,8 +4,8 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "base/utf8.h"
-#include "mcp/profile.h"
 #include "mcp/worker.h"
+#include "ops/profile.h"
 #include "ops/values.h"
 
 #include <errno.h>
@@ -47,24 +47,24 @@ json_t *call_new(const struct profile *profile, json_t *message, const struct re
 {
 	json_t *name = json_object_get(request->params, "name");
 	json_t *arguments = json_object_get(request->params, "arguments");
-	const struct op_row *op = NULL;
+	const struct profile_tool *tool = NULL;
 	json_t *none = json_object(), *reply = NULL;
 	struct call *c = NULL;
 	struct pyro_error err;
 
 	if (json_is_string(name))
-		op = profile_tool(profile, json_string_value(name));
+		tool = profile_tool(profile, json_string_value(name));
 	if (!json_is_string(name))
 		reply = protocol_error(request->id, PROTOCOL_PARAMS,
 				       "params.name: expected a string");
-	else if (!op)
+	else if (!tool)
 		reply = unknown_tool(request, json_string_value(name));
 	else if (arguments && !json_is_null(arguments) && !json_is_object(arguments))
 		reply = protocol_error(request->id, PROTOCOL_PARAMS,
 				       "params.arguments: expected an object");
 	if (!reply) {
-		c = make(op, message, request);
-		if (values_decode(op, json_is_object(arguments) ? arguments : none, NAMING_JSON,
+		c = make(&ops_rows[tool->op], message, request);
+		if (values_decode(c->op, json_is_object(arguments) ? arguments : none, NAMING_JSON,
 				  c->args, &err) < 0) {
 			reply = protocol_failure(request, &err);
 			c = call_free(c);

@@ -1,12 +1,14 @@
 /*
- * pyro-mcp, which `pyro mcp serve` becomes: tools for a chat host over standard input and output.
+ * pyro-mcp, which `pyro mcp serve` becomes, with what it was told as one JSON text: tools for a
+ * chat host over standard input and output.
  *
  * Nothing happens before the first tools/call: hosts start servers just to look at them.
  */
 #include "base/err.h"
 #include "base/proc.h"
-#include "mcp/profile.h"
 #include "mcp/server.h"
+#include "ops/profile.h"
+#include "ops/values.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,21 +20,6 @@
 #define EXIT_USAGE 2
 #define EXIT_OWN 125
 
-static void help(void)
-{
-	printf("Usage: pyro mcp serve [OPTIONS]\n\n"
-	       "Serve the tools to a chat host over standard input and output, by the Model "
-	       "Context "
-	       "Protocol.\nIt is started by the host and ends with it.\n\n"
-	       "Options:\n"
-	       "  --profile PROFILE  Which tools (default: " PROFILE_DEFAULT ")\n"
-	       "  -h, --help         Show this help\n\n"
-	       "Profiles:\n");
-	for (const struct profile *p = profiles; p->name; p++)
-		printf("  %-17s  %s%s\n", p->name, p->text,
-		       p->tools[0] == OP_COUNT ? " (not in this version)" : "");
-}
-
 static int fail(const struct pyro_error *err, int code)
 {
 	fprintf(stderr, "pyro: %s\n", err->message);
@@ -41,47 +28,20 @@ static int fail(const struct pyro_error *err, int code)
 	return code;
 }
 
-/*
- * The value of `option` if *words is it, as `--option VALUE` (then *words moves on) or
- * `--option=VALUE`; "" if it is missing, NULL if *words is something else.
- */
-static const char *value_of(const char *option, char ***words)
+/* What `pyro mcp serve` was told, as JSON; NULL with err. */
+static json_t *parse(const char *text, struct pyro_serve_mcp_args *ret, struct pyro_error *err)
 {
-	size_t len = strlen(option);
-	const char *word = **words;
+	const struct op_row *op = &ops_rows[OP_serve_mcp];
+	json_t *object = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
 
-	if (strncmp(word, option, len) != 0 || (word[len] && word[len] != '='))
-		return NULL;
-	if (word[len])
-		return word + len + 1;
-	if (!(*words)[1])
-		return "";
-	return *++*words;
-}
-
-/* The profile that the words ask for; NULL with err. */
-static const struct profile *parse(char **words, struct pyro_error *err)
-{
-	const char *name = PROFILE_DEFAULT;
-
-	for (; *words; words++) {
-		if (value_of("--mode", &words)) {
-			(void)err_set(err, PYRO_E_USAGE,
-				      "modes are for workspaces, which this version does not have");
-			profile_hint(err);
-			return NULL;
-		}
-		name = value_of("--profile", &words);
-		if (!name || !*name) {
-			if (name)
-				(void)err_set(err, PYRO_E_USAGE, "--profile: its value is missing");
-			else
-				(void)err_set(err, PYRO_E_USAGE, "there is no option '%s'", *words);
-			(void)err_hint(err, "pyro mcp serve --help");
-			return NULL;
-		}
+	if (!json_is_object(object)) {
+		(void)err_set(err, PYRO_E_USAGE, "this program is for pyro to start");
+		(void)err_hint(err, "pyro mcp serve");
+	} else if (values_decode(op, object, NAMING_CLI, ret, err) == 0) {
+		return object;
 	}
-	return profile_find(name, err);
+	json_decref(object);
+	return NULL;
 }
 
 /* A closed standard stream would be the number of the next file that is opened. */
@@ -124,18 +84,17 @@ static void block_signals(void)
 
 int main(int argc, char **argv)
 {
-	const struct profile *profile;
+	struct pyro_serve_mcp_args args = {0};
+	const struct profile *profile = NULL;
 	AUTO_FD int in_fd = -1, out_fd = -1;
 	struct pyro_error err;
+	json_t *given;
 	int number;
 
 	open_standard_streams();
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-			help();
-			return 0;
-		}
-	profile = parse(argc ? argv + 1 : argv, &err);
+	given = parse(argc == 2 ? argv[1] : NULL, &args, &err);
+	if (given)
+		profile = profile_find(args.profile, args.mode, &err);
 	if (!profile)
 		return fail(&err, EXIT_USAGE);
 	block_signals();
@@ -143,5 +102,6 @@ int main(int argc, char **argv)
 	if (take_streams(&in_fd, &out_fd, &err) < 0)
 		return fail(&err, EXIT_OWN);
 	number = server_run(profile, in_fd, out_fd);
+	json_decref(given);
 	return number ? 128 + number : 0;
 }

@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
-#include "mcp/profile.h"
+#include "ops/profile.h"
 #include "ops/schema.h"
 #include "ops/values.h"
 #include "pyro.h"
@@ -164,8 +164,8 @@ static json_t *list_tools(const struct profile *profile, const struct request *r
 		return protocol_error(request->id, PROTOCOL_PARAMS,
 				      "params.cursor: the list has one page");
 	}
-	for (const enum op_id *id = profile->tools; *id != OP_COUNT; id++)
-		json_array_append_new(tools, schema_tool(&ops_rows[*id]));
+	for (const struct profile_tool *tool = profile->tools; tool->op != OP_COUNT; tool++)
+		json_array_append_new(tools, schema_tool(&ops_rows[tool->op]));
 	return cacheable(request, json_pack("{s:o}", "tools", tools));
 }
 

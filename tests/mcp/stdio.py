@@ -34,17 +34,22 @@ def test_profiles(lab):
 
 
 def test_words(lab):
-    """words that it does not know, and profiles that are not there yet, are errors that help"""
-    ready = "hint: pyro mcp serve --profile vm-run\n"
+    """words that it does not know, and such that contradict each other, are errors that help"""
     for words, message, hint in (
-            ((), "'workspace-core' (the default) is for workspaces", ready),
-            (("--profile", "workspace-core"), "'workspace-core' (the default) is for", ready),
-            (("--profile=workspace-full",), "'workspace-full' is for workspaces", ready),
-            (("--mode", "inspect"), "modes are for workspaces", ready),
-            (("--profile", "x"), "there is no profile 'x'", ready),
-            (("--profile",), "--profile: its value is missing", "hint: pyro mcp serve --help\n"),
-            (("--profiles", "vm-run"), "no option '--profiles'", "hint: pyro mcp serve --help\n")):
-        done = lab.call("mcp", "serve", *words, code=2)
+            (("--profile", "x"), "there is no profile 'x'",
+             "hint: one of: vm-run, workspace-core, workspace-full\n"),
+            (("--mode", "x"), "there is no mode 'x'",
+             "hint: one of: repro-fix, inspect, cold-start, review-eval\n"),
+            (("--mode", "inspect", "--profile", "vm-run"), "exclude each other",
+             "hint: leave out one of --mode inspect and --profile vm-run\n"),
+            (("--environment", "debian:1"), "'debian:1'", ""),
+            (("--project-path", ".", "--no-project-source"), "exclude each other",
+             "hint: give one of them, or none inside a Git checkout\n"),
+            (("--project-path", ".", "--repo-url", "x"), "exclude each other", ""),
+            (("--repo-ref", "main"), "--repo-ref", "hint: add --repo-url URL\n"),
+            (("--profile",), "--profile needs a value", "hint: pyro mcp serve --help\n"),
+            (("--profiles", "vm-run"), "no option '--profiles'", "")):
+        done = lab.call("mcp", "serve", *words, code=125 if "--environment" in words else 2)
         assert message in done.err and done.err.endswith(hint) and not done.out, done
     done = lab.call("mcp", "serve", "--help", code=0)
     assert "vm-run" in done.out and not done.err, done
