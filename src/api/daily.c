@@ -1,3 +1,8 @@
+/*
+ * The proof is made with a workspace that is owned by this call from the moment it exists: its
+ * supervisor destroys it when our connection ends, however that comes. Between its creation and
+ * the word "own" only its time to live stands for that.
+ */
 #include "api/daily.h"
 
 #include "api/egress.h"
@@ -9,6 +14,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/loop.h"
 #include "image/catalog.h"
 #include "image/image.h"
 #include "ops/ops.h"
@@ -18,9 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FORMAT 1
-#define PROOF_SECONDS 60
+#define FORMAT 2
+#define COMMAND_SECONDS 60
+#define PROOF_TTL_SECONDS 300 /* when it would go by itself */
 #define PROOF_MAX (64 * 1024)
+#define OWN_MS 30000
 
 static char *proof_path(struct pyro *p, const char *environment)
 {
@@ -97,22 +105,22 @@ static void judge(struct pyro_daily_loop *loop, const json_t *proof, const json_
 int daily_examine(struct pyro *p, const char *environment, struct pyro_daily_loop *ret,
 		  struct pyro_error *err)
 {
-	AUTO_FREE char *cache_dir = install_cache_dir(err);
-	AUTO_FREE char *path = proof_path(p, environment);
+	AUTO_FREE char *cache_dir = install_cache_dir(NULL);
 	AUTO_IMAGE struct image image = IMAGE_INIT;
-	json_t *proof = read_proof(path), *now = NULL;
+	AUTO_FREE char *path = NULL;
+	json_t *proof, *now = NULL;
 	struct pyro_error why;
 	struct vm_host host;
 
-	if (!cache_dir || !catalog_find(environment, err)) {
-		json_decref(proof);
+	if (!catalog_find(environment, err))
 		return -1;
-	}
+	path = p->state ? proof_path(p, environment) : mem_strdup("");
+	proof = read_proof(path);
 	*ret = (struct pyro_daily_loop){
 		.environment = mem_strdup(environment),
 		.prepared_at = (double)PYRO_NONE,
 		.manifest_path = mem_strdup(path),
-		.cache_dir = mem_strdup(cache_dir),
+		.cache_dir = mem_strdup(cache_dir ? cache_dir : ""),
 	};
 	if (open_installed(environment, cache_dir, &image, &host, &why) < 0) {
 		ret->status = mem_strdup(proof ? "STALE" : "COLD");
@@ -131,146 +139,251 @@ int daily_examine(struct pyro *p, const char *environment, struct pyro_daily_loo
 	return 0;
 }
 
-/* Runs a line in a started VM, which lives on. */
-static int leave_mark(struct pyro *p, const struct pyro_vm *vm, struct pyro_error *err)
+/* The throw-away workspace. */
+struct trial {
+	struct pyro *p;
+	const char *environment;
+	bool has_network;
+	struct pyro_workspace ws;
+	struct machine owner; /* only its connection */
+};
+
+static int create(struct trial *t, struct pyro_error *err)
 {
-	static const char *const command[] = {"echo pyro > /root/proof", NULL};
-	struct machine m = {
-		.remote = remote_connect(p, vm->vm_id, err),
-		.execution_mode = mem_strdup(vm->execution_mode),
-		.accel = mem_strdup(vm->accel),
+	static const char *const labels[] = {"made-by=pyro-prepare", NULL};
+	const struct pyro_create_workspace_args args = {
+		.environment = t->environment,
+		.labels = labels,
+		.ttl_seconds = PROOF_TTL_SECONDS,
+		.network_policy = t->has_network ? "egress" : "off",
 	};
-	struct pyro_run run = {0};
-	int result = m.remote ? machine_exec(&m, command, PROOF_SECONDS, &run, err) : -1;
 
-	if (result == 0 && run.exit_code != 0)
-		result = err_set(err, PYRO_E_BOOT_FAILED, "the guest could not write: %s",
-				 run.stderr);
-	pyro_run_done(&run);
-	machine_done(&m);
+	if (pyro_create_workspace(t->p, &args, &t->ws, err) < 0)
+		return -1;
+	t->owner.remote = remote_connect(t->p, t->ws.workspace_id, err);
+	if (!t->owner.remote)
+		return -1;
+	return remote_call(t->owner.remote, "prepare", "own", json_object(), deadline_in(OWN_MS),
+			   NULL, err);
+}
+
+static int run(struct trial *t, const char *line, const char *wrong, struct pyro_error *err)
+{
+	const char *const command[] = {line, NULL};
+	const struct pyro_exec_workspace_args args = {.workspace_id = t->ws.workspace_id,
+						      .command = command,
+						      .timeout_seconds = COMMAND_SECONDS};
+	struct pyro_workspace_exec exec = {0};
+	int result = pyro_exec_workspace(t->p, &args, &exec, err);
+
+	if (result == 0 && exec.exit_code != 0)
+		result = err_set(err, PYRO_E_BOOT_FAILED, "%s (exit %lld): %.200s", wrong,
+				 (long long)exec.exit_code, exec.stderr);
+	pyro_workspace_exec_done(&exec);
 	return result;
 }
 
-/* Starts a VM, writes in it, stops it, finds what was written after a start, and deletes it. */
-static int prove_with(struct pyro *p, const char *vm_id, bool network, struct pyro_error *err)
+static int exec(struct trial *t, struct pyro_error *err)
 {
-	static const char *const command[] = {"test \"$(cat /root/proof)\" = pyro", NULL};
-	const struct pyro_start_vm_args start = {.vm_id = vm_id};
-	struct pyro_vm vm = {0};
-	struct pyro_run run = {0};
-	int result;
-
-	if (pyro_start_vm(p, &start, &vm, err) < 0)
-		return -1;
-	result = leave_mark(p, &vm, err);
-	if (result == 0 && network)
-		result = egress_probe(p, &vm, err);
-	pyro_vm_done(&vm);
-	if (result < 0 ||
-	    pyro_stop_vm(p, &(struct pyro_stop_vm_args){.vm_id = vm_id}, &vm, err) < 0)
-		return -1;
-	pyro_vm_done(&vm);
-	if (pyro_start_vm(p, &start, &vm, err) < 0)
-		return -1;
-	pyro_vm_done(&vm);
-	if (handle_exec_quietly(p, &(struct pyro_exec_vm_args){.vm_id = vm_id, .command = command},
-				&run, err) < 0)
-		return -1;
-	if (run.exit_code != 0)
-		result = err_set(err, PYRO_E_BOOT_FAILED,
-				 "what the guest wrote was not there after a stop and a start");
-	pyro_run_done(&run);
-	return result;
+	return run(t, "echo pyro >proof && echo pyro >/root/proof", "the guest could not write",
+		   err);
 }
 
-static int prove(struct pyro *p, const char *environment, bool network, struct pyro_error *err)
+static int try_network(struct trial *t, struct pyro_error *err)
 {
-	struct pyro_vm vm = {0};
-	struct pyro_vm_deleted gone = {0};
+	const struct pyro_vm vm = {
+		.vm_id = t->ws.workspace_id,
+		.execution_mode = t->ws.execution_mode,
+		.accel = t->ws.accel,
+	};
+
+	return egress_probe(t->p, &vm, err);
+}
+
+static int reset(struct trial *t, struct pyro_error *err)
+{
+	const struct pyro_reset_workspace_args args = {.workspace_id = t->ws.workspace_id};
+	struct pyro_workspace ws = {0};
+
+	if (pyro_reset_workspace(t->p, &args, &ws, err) < 0)
+		return -1;
+	pyro_workspace_done(&ws);
+	return run(t, "test ! -e proof && test ! -e /root/proof",
+		   "what the guest wrote was still there after a reset", err);
+}
+
+static int delete (struct trial *t, struct pyro_error *err)
+{
+	const struct pyro_delete_workspace_args args = {.workspace_id = t->ws.workspace_id};
+	struct pyro_workspace_deleted gone = {0};
+
+	if (pyro_delete_workspace(t->p, &args, &gone, err) < 0)
+		return -1;
+	pyro_workspace_deleted_done(&gone);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*take)(struct trial *t, struct pyro_error *err);
+	bool needs_network;
+} steps[] = {
+	{"create", create, false}, {"exec", exec, false},     {"network", try_network, true},
+	{"reset", reset, false},   {"delete", delete, false},
+};
+
+/* It does not stay, also where we were interrupted. */
+static void clean_up(struct trial *t)
+{
 	struct pyro_error ignored;
-	int result;
 
-	const struct pyro_create_vm_args create = {.environment = environment, .network = network};
-
-	if (pyro_create_vm(p, &create, &vm, err) < 0)
-		return -1;
-	result = prove_with(p, vm.vm_id, network, err);
-	if (result < 0 && pyro_delete_vm(p, &(struct pyro_delete_vm_args){.vm_id = vm.vm_id}, &gone,
-					 &ignored) == 0)
-		pyro_vm_deleted_done(&gone);
-	pyro_vm_done(&vm);
-	return result;
+	if (t->owner.remote) {
+		machine_give_up(t->p, &t->owner, true);
+	} else if (t->ws.workspace_id) {
+		loop_resume(t->p->loop);
+		(void)delete (t, &ignored);
+	}
 }
 
-static int write_proof(const char *path, const struct image *image, const struct vm_host *host,
-		       bool network, double now, struct pyro_error *err)
+/* Takes every step; returns how long each took, or NULL with err. */
+static json_t *take_steps(struct trial *t, struct pyro_error *err)
+{
+	json_t *took = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		int64_t begun = clock_ms();
+
+		if (steps[i].needs_network && !t->has_network)
+			continue;
+		handle_phase(t->p, "prepare", "phase=%s environment=%s", steps[i].name,
+			     t->environment);
+		if (steps[i].take(t, err) < 0) {
+			(void)err_wrap(err, "prove '%s' in %s", steps[i].name, t->environment);
+			json_decref(took);
+			return NULL;
+		}
+		(void)json_array_append_new(took, json_pack("{s:s, s:I}", "name", steps[i].name,
+							    "duration_ms",
+							    (json_int_t)(clock_ms() - begun)));
+	}
+	return took;
+}
+
+static json_t *prove(struct pyro *p, const struct pyro_prepare_args *a, struct pyro_error *err)
+{
+	const struct pyro_observer observer = p->observer;
+	struct trial t = {.p = p, .environment = a->environment, .has_network = a->network};
+	json_t *took;
+
+	p->observer.on_output = NULL;
+	took = take_steps(&t, err);
+	if (!took)
+		clean_up(&t);
+	p->observer = observer;
+	machine_done(&t.owner);
+	pyro_workspace_done(&t.ws);
+	return took;
+}
+
+static int write_proof(const char *path, const json_t *proof, struct pyro_error *err)
 {
 	AUTO_FREE char *dir = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-	AUTO_FREE char *text = NULL;
-	json_t *proof =
-		json_pack("{s:i, s:o, s:b, s:f}", "format", FORMAT, "circumstances",
-			  circumstances(image, host), "network", network, "prepared_at", now);
+	AUTO_FREE char *text = json_dumps(proof, JSON_INDENT(2));
 
-	text = json_dumps(proof, JSON_INDENT(2));
-	json_decref(proof);
 	if (dir_make(dir, 0700, err) < 0)
 		return -1;
 	return file_write_atomic(path, text, strlen(text), 0600, err);
 }
 
-static int prepare(struct pyro *p, const struct pyro_prepare_args *a, const char *cache_dir,
-		   struct pyro_prepared *ret, struct pyro_error *err)
+/* Proves it and records that; NULL with err. `now` is borrowed. */
+static json_t *make_proof(struct pyro *p, const struct pyro_prepare_args *a, const char *path,
+			  json_t *now, struct pyro_error *err)
 {
+	json_t *took = prove(p, a, err), *proof;
+
+	if (!took)
+		return NULL;
+	proof = json_pack("{s:i, s:O, s:b, s:f, s:o}", "format", FORMAT, "circumstances", now,
+			  "network", a->network, "prepared_at", clock_wall(), "steps", took);
+	if (write_proof(path, proof, err) == 0)
+		return proof;
+	json_decref(proof);
+	return NULL;
+}
+
+static bool holds(const json_t *proof, const json_t *now, const struct pyro_prepare_args *a)
+{
+	return proof && !a->force && !why_stale(proof, now) &&
+	       (!a->network || json_is_true(json_object_get(proof, "network")));
+}
+
+static void take_proof(const json_t *proof, struct pyro_prepared *ret)
+{
+	const json_t *took = json_object_get(proof, "steps"), *step;
+	size_t i;
+
+	ret->prepared_at = json_number_value(json_object_get(proof, "prepared_at"));
+	ret->network_prepared = json_is_true(json_object_get(proof, "network"));
+	ret->steps = mem_zalloc(json_array_size(took) + 1, sizeof(*ret->steps));
+	json_array_foreach((json_t *)(uintptr_t)took, i, step)
+	{
+		const char *name = json_string_value(json_object_get(step, "name"));
+
+		ret->steps[ret->steps_count++] = (struct pyro_prepared_step){
+			.name = mem_strdup(name ? name : ""),
+			.duration_ms = json_integer_value(json_object_get(step, "duration_ms")),
+		};
+	}
+}
+
+static int prepare(struct pyro *p, const struct pyro_prepare_args *a, struct pyro_prepared *ret,
+		   struct pyro_error *err)
+{
+	AUTO_FREE char *cache_dir = install_cache_dir(err);
+	AUTO_FREE char *agent = cache_dir ? handle_program("guest", "pyro-agent", err) : NULL;
 	AUTO_FREE char *path = proof_path(p, a->environment);
 	AUTO_IMAGE struct image image = IMAGE_INIT;
-	struct pyro_daily_loop loop = {0};
-	double prepared_at = clock_wall();
+	json_t *now, *proof;
 	struct vm_host host;
-	bool is_warm, network;
+	bool is_warm;
 
-	if (daily_examine(p, a->environment, &loop, err) < 0)
+	if (!agent || install_open(p, a->environment, agent, &image, err) < 0 ||
+	    vm_host_examine(cache_dir, &host, err) < 0)
 		return -1;
-	is_warm = !a->force && strcmp(loop.status, "WARM") == 0 &&
-		  (loop.network_prepared || !a->network);
-	network = is_warm ? loop.network_prepared : a->network;
-	if (is_warm)
-		prepared_at = loop.prepared_at;
-	pyro_daily_loop_done(&loop);
+	now = circumstances(&image, &host);
+	proof = read_proof(path);
+	is_warm = holds(proof, now, a);
 	if (!is_warm) {
-		handle_phase(p, "prepare", "phase=prove environment=%s", a->environment);
-		if (prove(p, a->environment, network, err) < 0)
-			return -1;
+		json_decref(proof);
+		proof = make_proof(p, a, path, now, err);
 	}
-	if (open_installed(a->environment, cache_dir, &image, &host, err) < 0 ||
-	    (!is_warm && write_proof(path, &image, &host, network, prepared_at, err) < 0))
+	json_decref(now);
+	if (!proof)
 		return -1;
 	*ret = (struct pyro_prepared){
 		.environment = mem_strdup(a->environment),
 		.executed = !is_warm,
-		.prepared_at = prepared_at,
-		.network_prepared = network,
 		.accel = mem_strdup(vm_accel_name(host.accel)),
 		.manifest_path = TAKE_PTR(path),
+		.next_step = mem_strdup("pyro host connect claude-code"),
 	};
+	take_proof(proof, ret);
+	json_decref(proof);
 	return 0;
 }
 
 int pyro_prepare(struct pyro *p, const struct pyro_prepare_args *given, struct pyro_prepared *ret,
 		 struct pyro_error *err)
 {
-	AUTO_FREE char *cache_dir = NULL;
 	struct pyro_prepare_args a;
 	int64_t begun = clock_ms();
 
-	if (ops_apply_defaults(OP_prepare, given, &a, err) < 0)
-		return -1;
-	if (egress_check(a.network, err) < 0)
-		return -1;
-	cache_dir = install_cache_dir(err);
-	if (!cache_dir || handle_open(p, err) < 0)
+	if (ops_apply_defaults(OP_prepare, given, &a, err) < 0 ||
+	    !catalog_find(a.environment, err) || egress_check(a.network, err) < 0 ||
+	    handle_open(p, err) < 0)
 		return -1;
 	handle_begin(p);
-	if (handle_end(p, prepare(p, &a, cache_dir, ret, err)) < 0)
+	if (handle_end(p, prepare(p, &a, ret, err)) < 0)
 		return -1;
 	ret->duration_ms = clock_ms() - begun;
 	return 0;

@@ -14,10 +14,14 @@
 #include "vm/engine.h"
 #include "vm/jail.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #define PLATFORM "linux-x86_64"
+#define FREE_MIN_BYTES (256ULL << 20) /* below that a guest's disk is soon full */
 
 static void add_issue(struct pyro_doctor *d, const char *check, const char *message,
 		      const char *fix)
@@ -56,15 +60,22 @@ static void examine_kvm(struct pyro_doctor *d, const char *cache_dir)
 			  "sudo usermod -aG kvm $USER, then log in again");
 }
 
-/* Programs of ours and of the distribution, and the jail for real. */
-static bool examine_runtime(struct pyro_doctor *d)
+/* Without these there is no runtime, or a part of every workspace is missing. */
+static bool examine_programs(struct pyro_doctor *d)
 {
 	static const char *const own[][2] = {
 		{"supervisor", "pyro-supervisor"},
 		{"guest", "pyro-agent"},
 		{"vm", "pyro-ram-shim.so"},
 		{"image", "pyro-image"},
+		{"tar", "pyro-tar"},
+		{"patch", "pyro-patch"},
+		{"disk", "pyro-disk"},
+		{"term", "pyro-term"},
+		{"net", "pyro-net"},
+		{"mcp", "pyro-mcp"},
 	};
+	AUTO_FREE char *qemu_img = proc_find("qemu-img");
 	struct pyro_error err;
 	bool is_ok = true;
 
@@ -76,11 +87,44 @@ static bool examine_runtime(struct pyro_doctor *d)
 			is_ok = false;
 		}
 	}
-	if (engine_qemu_try(&err) < 0) {
-		add_error(d, "runtime", &err);
-		is_ok = false;
-	}
-	return is_ok;
+	if (!qemu_img)
+		add_issue(d, "runtime", "'qemu-img' is not installed; workspaces cannot be reset",
+			  "apt install qemu-utils");
+	return is_ok && qemu_img;
+}
+
+/* And the jail for real. */
+static bool examine_runtime(struct pyro_doctor *d)
+{
+	bool is_ok = examine_programs(d);
+	struct pyro_error err;
+
+	if (engine_qemu_try(&err) == 0)
+		return is_ok;
+	add_error(d, "runtime", &err);
+	return false;
+}
+
+/* The directory, or what it would be made in. */
+static void examine_place(struct pyro_doctor *d, const char *check, const char *dir,
+			  const char *variable)
+{
+	AUTO_FREE char *at = mem_strdup(dir);
+	AUTO_FREE char *message = NULL;
+	AUTO_FREE char *fix = NULL;
+	struct statvfs fs;
+
+	while (strrchr(at, '/') > at && !file_exists(at))
+		*strrchr(at, '/') = '\0';
+	if (euidaccess(at, W_OK | X_OK) < 0)
+		message = mem_printf("'%s' cannot be written: %s", at, strerror(errno));
+	else if (statvfs(at, &fs) == 0 && fs.f_bavail * fs.f_frsize < FREE_MIN_BYTES)
+		message = mem_printf("there are only %llu MiB free in '%s'",
+				     (unsigned long long)(fs.f_bavail * fs.f_frsize >> 20), at);
+	if (!message)
+		return;
+	fix = mem_printf("export %s=DIRECTORY, one that is yours and has room", variable);
+	add_issue(d, check, message, fix);
 }
 
 static void examine_network(struct pyro_doctor *d)
@@ -95,10 +139,31 @@ static void examine_network(struct pyro_doctor *d)
 	d->has_networking = true;
 }
 
+/* Programs that environments are built with, and projects read with; guests run without. */
+static void examine_tools(struct pyro_doctor *d)
+{
+	static const struct {
+		const char *program, *package, *check, *effect;
+	} tools[] = {
+		{"mmdebstrap", "mmdebstrap", "environments", "none can be added"},
+		{"mke2fs", "e2fsprogs", "environments", "none can be added"},
+		{"git", "git", "project", "a project's tracked files cannot be told"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(tools); i++) {
+		AUTO_FREE char *found = proc_find(tools[i].program);
+		AUTO_FREE char *message =
+			mem_printf("'%s' is not installed; %s", tools[i].program, tools[i].effect);
+		AUTO_FREE char *fix = mem_printf("apt install %s", tools[i].package);
+
+		if (!found)
+			add_issue(d, tools[i].check, message, fix);
+	}
+}
+
 static void examine_catalog(struct pyro_doctor *d, const char *cache_dir)
 {
 	struct pyro_environment_list list = {0};
-	AUTO_FREE char *builder = proc_find("mmdebstrap");
 	struct pyro_error err;
 	size_t n = 0;
 
@@ -108,9 +173,6 @@ static void examine_catalog(struct pyro_doctor *d, const char *cache_dir)
 		.installed = mem_zalloc(1, sizeof(char *)),
 	};
 	d->has_catalog = true;
-	if (!builder)
-		add_issue(d, "environments", "'mmdebstrap' is not installed; none can be added",
-			  "apt install mmdebstrap");
 	if (image_list(&list, &err) < 0) {
 		add_error(d, "environments", &err);
 		return;
@@ -126,18 +188,28 @@ static void examine_catalog(struct pyro_doctor *d, const char *cache_dir)
 	pyro_environment_list_done(&list);
 }
 
+/* A state directory that is no good has been told of; then only the proof is not known. */
 static int examine_daily(struct pyro *p, const char *environment, struct pyro_doctor *d,
 			 struct pyro_error *err)
 {
 	if (!environment)
 		return 0;
-	if (!catalog_find(environment, err))
-		return -1;
-	if (handle_open_quietly(p, err) < 0 ||
-	    daily_examine(p, environment, &d->daily_loop, err) < 0)
+	if (daily_examine(p, environment, &d->daily_loop, err) < 0)
 		return -1;
 	d->has_daily_loop = true;
 	return 0;
+}
+
+static void examine_places(struct pyro *p, struct pyro_doctor *d, const char *cache_dir)
+{
+	struct pyro_error err;
+
+	if (cache_dir)
+		examine_place(d, "cache", cache_dir, "PYRO_ENVIRONMENT_CACHE_DIR");
+	if (handle_open_quietly(p, &err) < 0)
+		add_error(d, "state", &err);
+	else
+		examine_place(d, "state", p->state, "XDG_STATE_HOME");
 }
 
 int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *given, struct pyro_doctor *ret,
@@ -155,12 +227,12 @@ int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *given, struct pyr
 	cache_dir = install_cache_dir(&why);
 	if (!cache_dir)
 		add_error(&d, "cache", &why);
-	if (handle_open_quietly(p, &why) < 0)
-		add_error(&d, "state", &why);
+	examine_places(p, &d, cache_dir);
 	d.platform = mem_strdup(PLATFORM);
 	d.runtime_ok = examine_runtime(&d) && d.issues_count == 0;
 	examine_kvm(&d, cache_dir);
 	examine_catalog(&d, cache_dir);
+	examine_tools(&d);
 	d.jail = mem_strdup(jail_level());
 	examine_network(&d);
 	d.capabilities = (struct pyro_capabilities){d.runtime_ok, d.runtime_ok,

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define DOCTOR_WIDTH 20
+#define PREPARED_WIDTH 10
 #define LIST_LINE_MAX 60
 
 void print_json(const struct rec_row *rec, const void *record, struct buf *out)
@@ -302,11 +303,36 @@ static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colo
 	form_labelled(out, DOCTOR_WIDTH, "Catalog version", d->catalog.version);
 	form_labelled(out, DOCTOR_WIDTH, "Environment cache", d->catalog.cache_dir);
 	form_labelled(out, DOCTOR_WIDTH, "Installed", buf_text(&installed));
-	if (d->project_source)
-		form_labelled(out, DOCTOR_WIDTH, "Project source", d->project_source);
+	form_labelled(out, DOCTOR_WIDTH, "Project source",
+		      d->project_source ? d->project_source : "none");
 	if (d->has_daily_loop)
 		print_daily_loop(out, &d->daily_loop, colour);
 	print_issues(out, d, colour);
+}
+
+static void print_prepared(struct buf *out, struct buf *note, const struct pyro_prepared *p)
+{
+	buf_printf(out, "%s %s (%s%s)", p->executed ? "Proved" : "Still proved:", p->environment,
+		   p->accel, p->network_prepared ? ", network too" : "");
+	if (p->executed) {
+		buf_puts(out, " in ");
+		form_millis(out, (double)p->duration_ms);
+	} else {
+		buf_puts(out, ", since ");
+		form_time(out, p->prepared_at);
+	}
+	buf_puts(out, "\n");
+	for (size_t i = 0; i < p->steps_count; i++) {
+		AUTO_BUF struct buf took = BUF_INIT(64);
+
+		form_millis(&took, (double)p->steps[i].duration_ms);
+		buf_puts(out, "  ");
+		form_labelled(out, PREPARED_WIDTH, p->steps[i].name, buf_text(&took));
+	}
+	buf_printf(note,
+		   "Next: %s, or pyro workspace create %s. Later, pyro doctor --environment %s "
+		   "tells whether it still holds.\n",
+		   p->next_step, p->environment, p->environment);
 }
 
 void print_result(const struct op_row *op, const void *record, const struct print_style *style,
@@ -321,6 +347,8 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 				  op == &ops_rows[OP_pull_environment] ? "Pulled" : "Environment");
 	else if (op == &ops_rows[OP_doctor])
 		print_doctor(out, record, style->colour);
+	else if (op == &ops_rows[OP_prepare])
+		print_prepared(out, note, record);
 	else if (op->ret != &ops_records[REC_run] && op->ret != &ops_records[REC_workspace_exec] &&
 		 !print_workspace(op, record, style, out, note) &&
 		 !print_session(op, record, style, out, note))

@@ -141,6 +141,30 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 	return 0;
 }
 
+/* What forbids an ordinary user the namespaces of a jail, where that is known. Static text. */
+static const char *why_forbidden(void)
+{
+	static const struct {
+		const char *path, *bad, *fix;
+	} settings[] = {
+		{"/proc/sys/user/max_user_namespaces", "0\n",
+		 "sudo sysctl -w user.max_user_namespaces=15000"},
+		{"/proc/sys/kernel/unprivileged_userns_clone", "0\n",
+		 "sudo sysctl -w kernel.unprivileged_userns_clone=1"},
+		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1\n",
+		 "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		AUTO_BUF struct buf value = BUF_INIT(64);
+
+		if (file_read(settings[i].path, &value, NULL) == 0 &&
+		    strcmp(buf_text(&value), settings[i].bad) == 0)
+			return settings[i].fix;
+	}
+	return "allow unprivileged user namespaces, or run pyro as root";
+}
+
 int jail_try(struct pyro_error *err)
 {
 	const struct jail jail = {.program = "/usr/bin/true", .uid = jail_uid("doctor")};
@@ -152,7 +176,7 @@ int jail_try(struct pyro_error *err)
 		(void)err_wrap(err, "the jail does not work here");
 		if (err)
 			err->code = PYRO_E_NO_GUEST;
-		return err_hint(err, "allow unprivileged user namespaces, or run pyro as root");
+		return err_hint(err, "%s", why_forbidden());
 	}
 	return 0;
 }

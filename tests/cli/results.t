@@ -73,6 +73,7 @@ Guest network:      no (passt is missing)
 Catalog version:    2026.1
 Environment cache:  /cache
 Installed:          git, ca-certificates
+Project source:     none
 Daily loop:         COLD debian:12 (it was never proved)
   run:              pyro prepare debian:12
 <empty>

@@ -1,6 +1,8 @@
 """The cache of environments through the command line. Pulls themselves: tests/image."""
+import json
 import os
 import shutil
+import signal
 import subprocess
 
 from lab import ENVIRONMENT, IS_ROOT, Skip
@@ -83,12 +85,72 @@ def test_prune_keeps(lab):
     lab.json("vm", "delete", vm)
 
 
+STEPS = ["create", "exec", "reset", "delete"]
+
+
+def daily_loop(lab, **more):
+    return lab.json("doctor", "--environment", ENVIRONMENT, **more)["daily_loop"]
+
+
 def test_daily_loop(lab):
     """doctor says COLD, prepare proves, doctor says WARM, and a second prepare reuses the proof"""
-    def status():
-        return lab.json("doctor", "--environment", ENVIRONMENT)["daily_loop"]["status"]
-    assert status() == "COLD"
+    loop = daily_loop(lab)
+    assert loop["status"] == "COLD" and loop["reason"] and loop["prepared_at"] is None, loop
+    assert f"pyro prepare {ENVIRONMENT}" in lab.call("doctor", "--environment", ENVIRONMENT).out
     first = lab.json("prepare", seconds=90)
-    assert first["executed"] and status() == "WARM", first
+    assert first["executed"] and [step["name"] for step in first["steps"]] == STEPS, first
+    assert lab.json("workspace", "list")["count"] == 0
+    loop = daily_loop(lab)
+    assert loop["status"] == "WARM" and loop["reason"] is None, loop
+    assert loop["prepared_at"] == first["prepared_at"] and not loop["network_prepared"], loop
+    assert loop["manifest_path"] == first["manifest_path"], loop
     second = lab.json("prepare")
-    assert not second["executed"] and second["prepared_at"] == first["prepared_at"], second
+    assert second == {**first, "executed": False, "duration_ms": second["duration_ms"]}, second
+    done = lab.call("prepare", code=0)
+    assert "Still proved" in done.out and "pyro host connect" in done.err, done
+    again = lab.json("prepare", "--force")
+    assert again["executed"] and again["prepared_at"] > first["prepared_at"], again
+
+
+def test_daily_loop_stale(lab):
+    """a proof is STALE when what it was made with has changed, says what, and is made anew"""
+    path = lab.json("prepare", seconds=90)["manifest_path"]
+    with open(path, encoding="utf-8") as text:
+        proof = json.load(text)
+    for key, reason in (("pyro", "pyro was upgraded"), ("root", "installed anew"),
+                        ("kernel", "installed anew"), ("accel", "accelerator")):
+        changed = {**proof, "circumstances": {**proof["circumstances"], key: "another"}}
+        with open(path, "w", encoding="utf-8") as text:
+            json.dump(changed, text)
+        loop = daily_loop(lab)
+        assert loop["status"] == "STALE" and reason in loop["reason"], loop
+    assert lab.json("prepare")["executed"] and daily_loop(lab)["status"] == "WARM"
+    for broken in ("", "{", "[]", "{}", '{"format": 2, "steps": [1, {"name": 3}]}'):
+        with open(path, "w", encoding="utf-8") as text:
+            text.write(broken)
+        assert daily_loop(lab)["status"] in ("COLD", "STALE"), broken
+    assert lab.json("prepare")["executed"]
+
+
+def test_prepare_leaves_nothing(lab):
+    """however prepare is ended, at whatever step, its workspace goes, and nothing is recorded"""
+    for step in STEPS:
+        for number in (signal.SIGKILL, signal.SIGINT):
+            call = lab.start("prepare", "--force")
+            call.await_text(f"[prepare] phase={step}")
+            call.signal(number)
+            code = call.end(10).code
+            assert code in ((-number,) if number == signal.SIGKILL else (130, 0)), (step, code)
+            lab.check_clean()
+            if code:
+                assert step == "delete" or daily_loop(lab)["status"] == "COLD", step
+
+
+def test_prepare_is_marked(lab):
+    """while prepare runs, its workspace says what it is and when it would go by itself"""
+    call = lab.start("prepare")
+    call.await_text("[prepare] phase=exec")
+    [workspace] = lab.json("workspace", "list")["workspaces"]
+    assert workspace["labels"] == {"made-by": "pyro-prepare"}, workspace
+    assert workspace["expires_at"] - workspace["created_at"] <= 300, workspace
+    assert call.end(60).code == 0

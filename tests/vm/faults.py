@@ -189,6 +189,50 @@ def test_no_bubblewrap(lab):
     check_missing(lab, "bwrap", "bubblewrap")
 
 
+def test_doctor_programs(lab):
+    """doctor names every program that is not there, what is lost without it, and the package"""
+    for program, package, is_needed in (
+            ("qemu-img", "qemu-utils", True), ("mmdebstrap", "mmdebstrap", False),
+            ("git", "git", False), ("passt", "passt", False)):
+        doctor = lab.json("doctor", env=path_without(lab, program))
+        shutil.rmtree(f"{lab.dir}/path")
+        [issue] = [issue for issue in doctor["issues"] if f"'{program}'" in issue["message"]]
+        assert issue["fix"] == f"apt install {package}", issue
+        assert doctor["runtime_ok"] is not is_needed, doctor
+
+
+def test_doctor_own_programs(lab):
+    """an installation that lacks one of pyro's programs is no runtime, and doctor names it"""
+    pyro = installed(lab)
+    folder = f"{lab.dir}/usr/libexec/pyro"
+    env = {"PYRO_LIBEXEC_DIR": folder}
+    lab.pyro = [pyro]
+    assert lab.json("doctor", env=env)["runtime_ok"]
+    for name in os.listdir(folder):
+        os.rename(f"{folder}/{name}", f"{lab.dir}/{name}")
+        doctor = lab.json("doctor", env=env)
+        [issue] = [issue for issue in doctor["issues"] if issue["check"] == name]
+        assert f"'{name}' is not installed" in issue["message"] and issue["fix"], issue
+        assert not doctor["runtime_ok"], name
+        os.rename(f"{lab.dir}/{name}", f"{folder}/{name}")
+
+
+def test_doctor_places(lab):
+    """doctor tells of places that cannot be written, and of everything else all the same"""
+    open(f"{lab.dir}/file", "w", encoding="utf-8").close()
+    doctor = lab.json("doctor", "--environment", ENVIRONMENT,
+                      env={"XDG_STATE_HOME": f"{lab.dir}/file"})
+    assert not doctor["runtime_ok"] and doctor["daily_loop"]["status"] == "COLD", doctor
+    [issue] = [issue for issue in doctor["issues"] if issue["check"] == "state"]
+    assert "XDG_STATE_HOME" in issue["fix"], issue
+    doctor = lab.json("doctor", env={"HOME": "/proc/1", "PYRO_ENVIRONMENT_CACHE_DIR": None,
+                                     "XDG_STATE_HOME": "/proc/nowhere"})
+    assert {"state"} <= {issue["check"] for issue in doctor["issues"]}, doctor
+    assert doctor["kvm"] and doctor["jail"] and doctor["catalog"]["version"], doctor
+    done = lab.call("doctor", env={"XDG_STATE_HOME": f"{lab.dir}/file"}, code=0)
+    assert "FAIL" in done.out and "fix: " in done.out and "Platform: " in done.out, done
+
+
 def test_host_compat(lab):
     """without QEMU, --allow-host-compat runs on the host and says so loudly"""
     env = path_without(lab, "qemu-system-x86_64")

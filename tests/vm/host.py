@@ -183,6 +183,35 @@ def test_ordinary_user(lab):
     lab.json("vm", "list")
 
 
+def test_user_namespaces_forbidden(lab):
+    """an ordinary user who may not make user namespaces is told the setting that forbids them"""
+    ordinary_user(lab)
+    keeper = subprocess.Popen(["unshare", "--user", "sh", "-c", "echo; exec cat"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        keeper.stdout.readline()
+        for kind in ("uid", "gid"):
+            with open(f"/proc/{keeper.pid}/{kind}_map", "w", encoding="ascii") as file:
+                file.write(f"0 0 {USER + 1}")
+        script = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+        lab.pyro = ["nsenter", "--user", "-t", str(keeper.pid), "sh", "-c", script, "sh",
+                    *lab.pyro]
+        doctor = lab.json("doctor", cwd="/")
+    finally:
+        keeper.communicate()
+    assert not doctor["runtime_ok"], doctor
+    assert any(issue["fix"] == "sudo sysctl -w user.max_user_namespaces=15000"
+               for issue in doctor["issues"]), doctor["issues"]
+
+
+def test_doctor_space(lab):
+    """doctor says where there is no room left, and which variable names another place"""
+    script = f"mkdir {lab.state}; mount -t tmpfs -o size=30m tmpfs {lab.state}"
+    doctor = json.loads(in_namespace(lab, script, "doctor", "--json").stdout)
+    [issue] = [issue for issue in doctor["issues"] if issue["check"] == "state"]
+    assert "MiB free" in issue["message"] and "XDG_STATE_HOME" in issue["fix"], issue
+
+
 def test_unreadable_kvm(lab):
     """an ordinary user who may not open /dev/kvm is told how to, and runs under TCG"""
     ordinary_user(lab)
