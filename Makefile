@@ -48,9 +48,11 @@ build-asan/build.ninja:
 	@tools/deps check build
 	meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false
 
-# The official MCP clients against the server; fetches them with npm.
-test-hosts: all
-	@PYRO_BUILD=$(CURDIR)/$(BUILD) tests/mcp/sdk/run
+# The chat hosts, the official MCP clients and the Inspector against the server; npm fetches them.
+test-hosts: deps-test
+	@$(MAKE) --no-print-directory all
+	-@command -v npm >/dev/null || tools/deps install hosts
+	@tools/run-tests --build $(BUILD) npm
 
 lint: deps-lint
 	@tools/lint
