@@ -72,10 +72,12 @@ bench: deps
 fuzz: deps-lint
 	@tools/fuzz
 
-# Hundreds of runs in a row, none of which may fail, hang or leave anything. Takes minutes.
+# Hundreds of runs in a row, and chat hosts side by side, none of which may fail, hang, leave
+# anything or grow. Takes minutes.
 soak: deps
 	@$(MAKE) --no-print-directory all
 	@PYRO_BUILD=$(BUILD) tests/vm/soak
+	@PYRO_BUILD=$(BUILD) tests/mcp/soak
 
 # A kill -9 at a random moment of every call, and a look whether workspaces keep their promises:
 # make torture [ROUNDS=1000] [SEED=...]

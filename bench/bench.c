@@ -43,8 +43,8 @@ double series_median(const struct series *s)
 	return s->n % 2 ? sorted[s->n / 2] : (sorted[s->n / 2 - 1] + sorted[s->n / 2]) / 2;
 }
 
-void bench_report(struct bench *b, const char *name, const char *unit, double value, double floor,
-		  double limit)
+static void report(struct bench *b, const char *name, const char *unit, double value, double floor,
+		   double limit, bool is_ratio)
 {
 	json_t *row = json_pack("{s:s, s:s, s:f}", "name", name, "unit", unit, "value", value);
 	char floor_text[32] = "", ratio_text[32] = "", limit_text[32] = "";
@@ -56,14 +56,27 @@ void bench_report(struct bench *b, const char *name, const char *unit, double va
 		(void)snprintf(ratio_text, sizeof(ratio_text), "%.2f", value / floor);
 	}
 	if (limit > 0) {
-		(void)json_object_set_new(row, floor > 0 ? "promised_ratio" : "promised",
+		(void)json_object_set_new(row, is_ratio ? "promised_ratio" : "promised",
 					  json_real(limit));
-		(void)snprintf(limit_text, sizeof(limit_text), "%.4g", limit);
+		(void)snprintf(limit_text, sizeof(limit_text), "%.4g%s", limit,
+			       floor > 0 && !is_ratio ? unit : "");
 	}
 	(void)json_array_append_new(b->rows, row);
 	(void)fprintf(stderr, "%-50s %10.1f %-6s %10s %7s %9s%s\n", name, value, unit, floor_text,
 		      ratio_text, limit_text,
-		      limit > 0 && value / (floor > 0 ? floor : 1) > limit ? " BROKEN" : "");
+		      limit > 0 && value / (is_ratio ? floor : 1) > limit ? " BROKEN" : "");
+}
+
+void bench_report(struct bench *b, const char *name, const char *unit, double value, double floor,
+		  double limit)
+{
+	report(b, name, unit, value, floor, limit, floor > 0);
+}
+
+void bench_report_within(struct bench *b, const char *name, const char *unit, double value,
+			 double floor, double limit)
+{
+	report(b, name, unit, value, floor, limit, false);
 }
 
 double elapsed_ms(int64_t begun_ns)

@@ -52,6 +52,9 @@ _Noreturn void bench_die(const char *what, const struct pyro_error *err);
  */
 void bench_report(struct bench *b, const char *name, const char *unit, double value, double floor,
 		  double limit);
+/* The same where the value is promised although there is a floor. */
+void bench_report_within(struct bench *b, const char *name, const char *unit, double value,
+			 double floor, double limit);
 
 double elapsed_ms(int64_t begun_ns);
 
@@ -80,5 +83,6 @@ double bench_tree_kib(pid_t pid);
 
 void workspaces_measure(struct bench *b);
 void sessions_measure(struct bench *b);
+void mcp_measure(struct bench *b);
 
 #endif

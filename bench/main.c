@@ -3,7 +3,7 @@
  * the same, measured in the same run and taken in turns with it, so that a noisy machine is unfair
  * to both. Prints JSON on stdout and a table on stderr.
  *
- *	bench PYRO [ROUNDS]
+ *	bench PYRO [ROUNDS [PART]]	PART: run, boot, channel, small, workspaces, sessions, mcp
  */
 #include "bench.h"
 
@@ -267,6 +267,19 @@ static void set_up(struct bench *b)
 	template_done(&found);
 }
 
+static const struct {
+	const char *name;
+	void (*measure)(struct bench *b);
+} parts[] = {
+	{"run", measure_run},
+	{"boot", measure_boot},
+	{"channel", measure_channel},
+	{"small", measure_small},
+	{"workspaces", workspaces_measure},
+	{"sessions", sessions_measure},
+	{"mcp", mcp_measure},
+};
+
 int main(int argc, char **argv)
 {
 	char dir[] = "/tmp/pyro-bench-XXXXXX";
@@ -284,12 +297,9 @@ int main(int argc, char **argv)
 	set_up(&b);
 	(void)fprintf(stderr, "%-50s %10s %-6s %10s %7s %9s\n", "", "pyro", "", "floor", "ratio",
 		      "promised");
-	measure_run(&b);
-	measure_boot(&b);
-	measure_channel(&b);
-	measure_small(&b);
-	workspaces_measure(&b);
-	sessions_measure(&b);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (argc < 4 || strcmp(argv[3], parts[i].name) == 0)
+			parts[i].measure(&b);
 	(void)json_dumpf(json_pack("{s:s, s:s, s:i, s:o}", "version", PYRO_VERSION, "accel",
 				   vm_accel_name(b.spec.accel), "rounds", b.rounds, "rows", b.rows),
 			 stdout, JSON_INDENT(2));
