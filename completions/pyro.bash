@@ -59,7 +59,7 @@ _pyro()
 	'workspace sync push') offer=' --dest --json --help' files=1 ;;
 	'workspace file') offer='list read write  --help' ;;
 	'workspace file list') offer=' --recursive --json --help' ;;
-	'workspace file read') offer=' --max-bytes --content-only --json --help' ;;
+	'workspace file read') offer=' --offset --max-bytes --content-only --json --help' ;;
 	'workspace file write') offer=' --text --text-file --json --help' ;;
 	'workspace patch') offer='apply  --help' ;;
 	'workspace patch apply') offer=' --patch --patch-file --json --help' ;;
@@ -84,7 +84,7 @@ _pyro()
 	'workspace disk') offer='export list read  --help' ;;
 	'workspace disk export') offer=' --output --json --help' ;;
 	'workspace disk list') offer=' --recursive --json --help' ;;
-	'workspace disk read') offer=' --max-bytes --content-only --json --help' ;;
+	'workspace disk read') offer=' --offset --max-bytes --content-only --json --help' ;;
 	'mcp') offer='serve  --help' ;;
 	'mcp serve') offer=' --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --help' ;;
 	'prepare') offer=' --network --force --json --help' environments=1 ;;

@@ -59,10 +59,12 @@ char *workspace_absolute(const char *relative);
 struct tree *workspace_scan(struct remote *r, const char *relative, bool is_recursive,
 			    struct pyro_error *err);
 
-/* How a started workspace differs from its baseline. The caller calls pyro_workspace_diff_done().
+/*
+ * How a started workspace differs from its baseline at or below a relative path ("": anywhere). The
+ * caller calls pyro_workspace_diff_done().
  */
 int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
-		   struct pyro_workspace_diff *ret, struct pyro_error *err);
+		   const char *below, struct pyro_workspace_diff *ret, struct pyro_error *err);
 
 /*
  * What takes the values of the workspace's secrets out of texts; NULL in *ret where it has none.
@@ -84,12 +86,27 @@ int workspace_add_secret_env(const char *const *map, json_t *args, struct pyro_e
 int workspace_disk_paths(struct pyro *p, const char *id, char **ret_disk, char **ret_root,
 			 struct pyro_error *err);
 
+/* A part of a file that is asked for, and what must be read to show it: also what is around it. */
+struct workspace_page {
+	struct redact_patterns *patterns;
+	int64_t offset, max_bytes;
+	int64_t read_offset, read_bytes;
+};
+
+/* The caller calls workspace_page_done(). */
+int workspace_page_init(struct pyro *p, const char *id, int64_t offset, int64_t max_bytes,
+			struct workspace_page *ret, struct pyro_error *err);
 /*
- * Fills in what was read of a file, of which `content` is the beginning; hands the bytes to the
- * observer, too. Values of the workspace's secrets are redacted in both.
+ * Fills in all but path and workspace_id from what was read, which is less than read_bytes at the
+ * end of the file; hands the bytes to the observer, too. Values of the workspace's secrets are
+ * redacted in both.
  */
-int workspace_fill_read(struct pyro *p, const char *id, const struct buf *content, int64_t size,
-			int64_t max_bytes, struct pyro_file_read *ret, struct pyro_error *err);
+void workspace_page_show(struct pyro *p, const struct workspace_page *page, const struct buf *data,
+			 int64_t size, struct pyro_file_read *ret);
+void workspace_page_done(struct workspace_page *page);
+
+/* Something is not there: says how to find out what is. A guest's own hints are not passed on. */
+void workspace_missing_hint(const struct pyro_workspace *ws, struct pyro_error *err);
 
 /* A path of the host that is to be made, absolute, or NULL with err. Owned by the caller. */
 char *workspace_output_path(const char *path, struct pyro_error *err);

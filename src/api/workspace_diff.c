@@ -272,7 +272,7 @@ static int diff_changes(struct pyro *p, const struct pyro_workspace *ws, struct 
 }
 
 int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
-		   struct pyro_workspace_diff *ret, struct pyro_error *err)
+		   const char *below, struct pyro_workspace_diff *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *path = state_vm_file(p->state, ws->workspace_id, "manifest");
 	struct tree *before = tree_load(path, err);
@@ -280,8 +280,10 @@ int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remot
 	struct tree_changes changes = {0};
 	int result = now ? 0 : -1;
 
-	if (now)
+	if (now) {
 		tree_compare(before, now, &changes);
+		tree_changes_keep(&changes, below);
+	}
 	*ret = (struct pyro_workspace_diff){0};
 	if (now && changes.count)
 		result = diff_changes(p, ws, remote, &changes, ret, err);
@@ -297,16 +299,17 @@ int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remot
 	return result;
 }
 
-static int diff(struct pyro *p, const char *id_or_name, struct pyro_workspace_diff *ret,
-		struct pyro_error *err)
+static int diff(struct pyro *p, const struct pyro_diff_workspace_args *a,
+		struct pyro_workspace_diff *ret, struct pyro_error *err)
 {
+	AUTO_FREE char *below = workspace_relative(a->path, err);
 	struct pyro_workspace ws = {0};
 	struct remote *remote = NULL;
 	int result;
 
-	if (workspace_connect(p, id_or_name, &ws, &remote, err) < 0)
+	if (!below || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
 		return -1;
-	result = workspace_diff(p, &ws, remote, ret, err);
+	result = workspace_diff(p, &ws, remote, below, ret, err);
 	(void)remote_free(remote);
 	pyro_workspace_done(&ws);
 	return result;
@@ -320,7 +323,7 @@ int pyro_diff_workspace(struct pyro *p, const struct pyro_diff_workspace_args *g
 	if (ops_apply_defaults(OP_diff_workspace, given, &a, err) < 0)
 		return -1;
 	handle_begin(p);
-	return handle_end(p, diff(p, a.workspace_id, ret, err));
+	return handle_end(p, diff(p, &a, ret, err));
 }
 
 /*

@@ -141,21 +141,29 @@ int pyro_list_workspace_disk(struct pyro *p, const struct pyro_list_workspace_di
 	return handle_end(p, list(p, &a, ret, err));
 }
 
-static int take_content(struct pyro *p, const char *id, const char *path, int64_t max_bytes, int fd,
-			const json_t *object, struct pyro_file_read *ret, struct pyro_error *err)
+static int read_page(struct pyro *p, const struct disk *d, const char *path,
+		     const struct workspace_page *page, struct pyro_file_read *ret,
+		     struct pyro_error *err)
 {
-	AUTO_BUF struct buf content = BUF_INIT((size_t)max_bytes);
-	char *room = buf_room(&content, (size_t)max_bytes);
-	ssize_t n = pread(fd, room, (size_t)max_bytes, 0);
+	AUTO_FREE char *max = mem_printf("%lld", (long long)page->read_bytes);
+	AUTO_FREE char *offset = mem_printf("%lld", (long long)page->read_offset);
+	const char *const words[] = {"read", path, max, offset, NULL};
+	AUTO_BUF struct buf data = BUF_INIT((size_t)page->read_bytes);
+	char *room = buf_room(&data, (size_t)page->read_bytes);
+	AUTO_FD int fd = transfer_memory("", 0, err);
+	json_t *object = NULL;
 	int64_t size;
+	ssize_t n;
+	int result = fd < 0 ? -1 : run_disk(p, d, words, fd, NULL, &object, err);
 
-	if (workspace_number(object, "size_bytes", &size, err) < 0)
+	if (result == 0)
+		result = workspace_number(object, "size_bytes", &size, err);
+	json_decref(object);
+	if (result < 0)
 		return -1;
-	buf_grew(&content, n > 0 ? (size_t)n : 0);
-	*ret = (struct pyro_file_read){0};
-	if (workspace_fill_read(p, id, &content, size, max_bytes, ret, err) < 0)
-		return -1;
-	ret->path = mem_strdup(path);
+	n = pread(fd, room, (size_t)page->read_bytes, 0);
+	buf_grew(&data, n > 0 ? (size_t)n : 0);
+	workspace_page_show(p, page, &data, size, ret);
 	return 0;
 }
 
@@ -163,22 +171,21 @@ static int read_one(struct pyro *p, const struct pyro_read_workspace_disk_args *
 		    struct pyro_file_read *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *path = disk_path(a->path);
-	AUTO_FREE char *max = mem_printf("%lld", (long long)a->max_bytes);
-	const char *const words[] = {"read", path, max, NULL};
-	AUTO_FD int fd = transfer_memory("", 0, err);
-	json_t *object = NULL;
+	struct workspace_page page;
 	struct disk d;
 	int result;
 
-	if (fd < 0 || open_disk(p, a->workspace_id, &d, err) < 0)
+	if (open_disk(p, a->workspace_id, &d, err) < 0)
 		return -1;
-	result = run_disk(p, &d, words, fd, NULL, &object, err);
-	if (result == 0)
-		result = take_content(p, d.ws.workspace_id, path, a->max_bytes, fd, object, ret,
-				      err);
-	if (result == 0)
+	result = workspace_page_init(p, d.ws.workspace_id, a->offset, a->max_bytes, &page, err);
+	if (result == 0) {
+		result = read_page(p, &d, path, &page, ret, err);
+		workspace_page_done(&page);
+	}
+	if (result == 0) {
+		ret->path = TAKE_PTR(path);
 		ret->workspace_id = TAKE_PTR(d.ws.workspace_id);
-	json_decref(object);
+	}
 	disk_done(&d);
 	return result;
 }

@@ -1,5 +1,5 @@
 /*
- * Files of a started workspace: list, read, write, import, export, patch. No shell of the guest is
+ * Files of a started workspace: list, write, import, export, patch. No shell of the guest is
  * involved; all writes are one call of the agent, which does all of it or nothing.
  */
 #include "api/handle.h"
@@ -10,7 +10,6 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/redact.h"
 #include "base/utf8.h"
 #include "ops/ops.h"
 #include "workspace/history.h"
@@ -20,13 +19,9 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define FILE_MAX (1024 * 1024)
-#define CONTENT_MAX (16 * FILE_MAX) /* each byte may become a mark */
-#define REPORT_MAX (16 * 1024 * 1024)
-#define PATCH_MS 300000
 
 /*
  * Paths.
@@ -88,8 +83,7 @@ char *workspace_absolute(const char *relative)
 	return *relative ? mem_printf(WORKSPACE_PATH "/%s", relative) : mem_strdup(WORKSPACE_PATH);
 }
 
-/* What the guest says about an error's way out is not passed on; this is ours. */
-static void missing_hint(const struct pyro_workspace *ws, struct pyro_error *err)
+void workspace_missing_hint(const struct pyro_workspace *ws, struct pyro_error *err)
 {
 	if (err && err->code == PYRO_E_NOT_FOUND && !err->hint[0])
 		(void)err_hint(err, "pyro workspace file list %s shows what there is",
@@ -152,7 +146,7 @@ static int list(struct pyro *p, const struct pyro_list_workspace_files_args *a,
 		fill_list(tree, relative, ret);
 		(void)tree_free(tree);
 	} else {
-		missing_hint(&ws, err);
+		workspace_missing_hint(&ws, err);
 	}
 	pyro_workspace_done(&ws);
 	return tree ? 0 : -1;
@@ -167,114 +161,6 @@ int pyro_list_workspace_files(struct pyro *p, const struct pyro_list_workspace_f
 		return -1;
 	handle_begin(p);
 	return handle_end(p, list(p, &a, ret, err));
-}
-
-/*
- * Read.
- */
-
-static int take_bytes(void *ctx, int stream, const void *data, size_t len, struct pyro_error *err)
-{
-	struct buf *out = ctx;
-
-	if (stream != 1)
-		return 0;
-	buf_append(out, data, len);
-	return out->is_full
-		       ? err_set(err, PYRO_E_PROTOCOL, "the guest sends more than it was asked for")
-		       : 0;
-}
-
-/* A character that the limit cuts in two is no sign of binary content. */
-static size_t without_cut_character(const struct buf *content, bool is_truncated)
-{
-	const unsigned char *p = (const unsigned char *)content->data;
-	size_t at = content->len;
-
-	if (!is_truncated)
-		return content->len;
-	for (int back = 0; back < 3 && at > 0; back++) {
-		at--;
-		if (utf8_next(p + at, content->len - at) < 0)
-			return at;
-	}
-	return content->len;
-}
-
-int workspace_fill_read(struct pyro *p, const char *id, const struct buf *content, int64_t size,
-			int64_t max_bytes, struct pyro_file_read *ret, struct pyro_error *err)
-{
-	const struct pyro_observer *observer = &p->observer;
-	AUTO_BUF struct buf shown = BUF_INIT(CONTENT_MAX);
-	struct redact_patterns *patterns;
-
-	if (workspace_patterns(p, id, &patterns, err) < 0)
-		return -1;
-	redact_bytes(patterns, content->data, content->len, &shown);
-	(void)redact_patterns_free(patterns);
-	ret->size_bytes = size;
-	ret->max_bytes = max_bytes;
-	ret->truncated = size > (int64_t)content->len;
-	ret->content = utf8_repair(buf_text(&shown), without_cut_character(&shown, ret->truncated),
-				   &ret->content_is_binary);
-	if (observer->on_output && shown.len)
-		observer->on_output(observer->ctx, 1, shown.data, shown.len);
-	return 0;
-}
-
-static int read_file(struct pyro *p, const char *id, struct remote *remote, const char *relative,
-		     int64_t max_bytes, struct pyro_file_read *ret, struct pyro_error *err)
-{
-	AUTO_BUF struct buf content = BUF_INIT((size_t)max_bytes);
-	const struct remote_io io = {.in_fd = -1, .on_output = take_bytes, .ctx = &content};
-	json_t *result = NULL;
-	int64_t size;
-	int r = remote_stream(remote, "read",
-			      json_pack("{s:s, s:I}", "path", relative, "max_bytes",
-					(json_int_t)max_bytes),
-			      &io, deadline_in(WORKSPACE_CALL_MS), &result, err);
-
-	if (r == 0)
-		r = workspace_number(result, "size", &size, err);
-	json_decref(result);
-	if (r < 0)
-		return -1;
-	*ret = (struct pyro_file_read){0};
-	if (workspace_fill_read(p, id, &content, size, max_bytes, ret, err) < 0)
-		return -1;
-	ret->path = workspace_absolute(relative);
-	return 0;
-}
-
-static int read_one(struct pyro *p, const struct pyro_read_workspace_file_args *a,
-		    struct pyro_file_read *ret, struct pyro_error *err)
-{
-	AUTO_FREE char *relative = workspace_relative(a->path, err);
-	struct pyro_workspace ws = {0};
-	struct remote *remote = NULL;
-	int result;
-
-	if (!relative || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
-		return -1;
-	result = read_file(p, ws.workspace_id, remote, relative, a->max_bytes, ret, err);
-	(void)remote_free(remote);
-	if (result == 0)
-		ret->workspace_id = TAKE_PTR(ws.workspace_id);
-	else
-		missing_hint(&ws, err);
-	pyro_workspace_done(&ws);
-	return result;
-}
-
-int pyro_read_workspace_file(struct pyro *p, const struct pyro_read_workspace_file_args *given,
-			     struct pyro_file_read *ret, struct pyro_error *err)
-{
-	struct pyro_read_workspace_file_args a;
-
-	if (ops_apply_defaults(OP_read_workspace_file, given, &a, err) < 0)
-		return -1;
-	handle_begin(p);
-	return handle_end(p, read_one(p, &a, ret, err));
 }
 
 /*
@@ -442,7 +328,7 @@ static int export(struct pyro *p, const struct pyro_export_workspace_args *a,
 			.bytes_written = tally.bytes,
 		};
 	else
-		missing_hint(&ws, err);
+		workspace_missing_hint(&ws, err);
 	free(type);
 	pyro_workspace_done(&ws);
 	return result;

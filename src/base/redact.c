@@ -350,6 +350,34 @@ void redact_bytes(const struct redact_patterns *p, const void *data, size_t len,
 	redactor_done(&r);
 }
 
+size_t redact_longest(const struct redact_patterns *p)
+{
+	uint32_t longest = 0;
+
+	for (size_t i = 0; p && i < p->n; i++)
+		if (p->nodes[i].depth > longest)
+			longest = p->nodes[i].depth;
+	return longest;
+}
+
+size_t redact_part(const struct redact_patterns *p, const void *data, size_t len, size_t from,
+		   size_t to, struct buf *out)
+{
+	struct redactor r;
+
+	redactor_init(&r, p, emit_to_buf, out);
+	buf_append(&r.held, data, len);
+	if (p)
+		find(&r, 0);
+	for (size_t i = 0; i < r.n_spans; i++)
+		if (r.spans[i].start > from && r.spans[i].start < to && r.spans[i].end > to)
+			to = r.spans[i].start;
+	r.n_out = from;
+	emit_until(&r, to);
+	redactor_done(&r);
+	return to;
+}
+
 char *redact_text(const struct redact_patterns *p, const char *text)
 {
 	struct buf out = BUF_INIT(SIZE_MAX / 2);

@@ -43,6 +43,16 @@ struct redact_patterns *redact_patterns_free(struct redact_patterns *p);
 char *redact_text(const struct redact_patterns *p, const char *text);
 /* The same of any bytes, appended to out. */
 void redact_bytes(const struct redact_patterns *p, const void *data, size_t len, struct buf *out);
+/* Bytes of the longest form of a value; 0 for NULL. */
+size_t redact_longest(const struct redact_patterns *p);
+/*
+ * data[from..to), appended to out, as a part of more: a value across an edge is covered, too, as
+ * far as it is in data. Where covered bytes go on behind `to`, the part ends where they begin, so
+ * that all of them are one mark of the next part; but it never becomes empty. Returns where it
+ * ends. from <= to <= len.
+ */
+size_t redact_part(const struct redact_patterns *p, const void *data, size_t len, size_t from,
+		   size_t to, struct buf *out);
 /* In place: the message and the hint. */
 void redact_error(const struct redact_patterns *p, struct pyro_error *error);
 

@@ -41,6 +41,21 @@ int utf8_next(const unsigned char *p, size_t len)
 	return need;
 }
 
+size_t utf8_start(const char *p, size_t len, size_t at)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	for (size_t back = 1; back <= 3 && back <= at; back++) {
+		int n = utf8_next(u + at - back, len - at + back);
+
+		if (n > (int)back)
+			return at - back;
+		if (n > 0)
+			break;
+	}
+	return at;
+}
+
 bool utf8_is_valid(const char *p, size_t len)
 {
 	const unsigned char *u = (const unsigned char *)p;

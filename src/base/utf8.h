@@ -14,6 +14,12 @@
  */
 int utf8_next(const unsigned char *p, size_t len);
 
+/*
+ * Where the valid character begins that lies across p + at, or `at` if none does: a text that is
+ * cut at the result is cut between characters. at <= len.
+ */
+size_t utf8_start(const char *p, size_t len, size_t at);
+
 bool utf8_is_valid(const char *p, size_t len);
 
 /*

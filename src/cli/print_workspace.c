@@ -445,6 +445,21 @@ static void print_applied(struct buf *out, const struct pyro_patch_applied *patc
  * One file, and what is said in one line.
  */
 
+/* "2 bytes" of what was read as a whole, else "bytes 10 to 19 of 42" */
+static void add_range(struct buf *out, const struct pyro_file_read *file)
+{
+	int64_t end = file->truncated ? file->next_offset : file->size_bytes;
+
+	if (!file->offset && !file->truncated)
+		show_bytes(out, end);
+	else if (end <= file->offset)
+		buf_printf(out, "nothing at byte %lld of %lld", (long long)file->offset,
+			   (long long)file->size_bytes);
+	else
+		buf_printf(out, "bytes %lld to %lld of %lld", (long long)file->offset,
+			   (long long)end - 1, (long long)file->size_bytes);
+}
+
 /* Other bytes than text went out as they came, or are not for a terminal. */
 static void print_file(struct buf *out, struct buf *note, const struct pyro_file_read *file,
 		       const struct print_style *style)
@@ -457,12 +472,10 @@ static void print_file(struct buf *out, struct buf *note, const struct pyro_file
 	if (style->is_content_only)
 		return;
 	buf_printf(note, "[%s: ", file->path);
-	if (file->truncated) {
-		show_bytes(note, file->max_bytes);
-		buf_puts(note, " of ");
-	}
-	show_bytes(note, file->size_bytes);
-	buf_puts(note, file->truncated ? "; more: --max-bytes]\n" : "]\n");
+	add_range(note, file);
+	if (file->truncated)
+		buf_printf(note, "; more: --offset %lld", (long long)file->next_offset);
+	buf_puts(note, "]\n");
 }
 
 static void print_synced(struct buf *out, const struct pyro_workspace_synced *synced)

@@ -465,8 +465,8 @@ static errcode_t read_piece(struct ext4 *fs, ext2_file_t file, void *data, size_
 	return ext2fs_file_read(file, data, len < PIECE ? (unsigned)len : PIECE, ret_n);
 }
 
-int ext4_copy(struct ext4 *fs, const struct ext4_node *node, const char *path, uint64_t len,
-	      FILE *out, struct pyro_error *err)
+int ext4_copy(struct ext4 *fs, const struct ext4_node *node, const char *path, uint64_t from,
+	      uint64_t len, FILE *out, struct pyro_error *err)
 {
 	AUTO_FREE char *data = mem_zalloc(1, PIECE);
 	struct ext2_inode inode;
@@ -478,7 +478,8 @@ int ext4_copy(struct ext4 *fs, const struct ext4_node *node, const char *path, u
 	code = ext2fs_file_open2(fs->fs, node->ino, &inode, 0, &file);
 	if (code)
 		return fail(fs, code, path, err);
-	while (len) {
+	code = ext2fs_file_llseek(file, from, EXT2_SEEK_SET, NULL);
+	while (len && !code) {
 		unsigned n = 0;
 
 		code = read_piece(fs, file, data, len, &n);

@@ -70,8 +70,8 @@ const char *ext4_names_text(const struct ext4_names *names, size_t i);
 /* Where a symbolic link points; owned by the caller. */
 char *ext4_target(struct ext4 *fs, const struct ext4_node *link, const char *path,
 		  struct pyro_error *err);
-/* Writes exactly the first len bytes of a file; the file must have them. */
-int ext4_copy(struct ext4 *fs, const struct ext4_node *file, const char *path, uint64_t len,
-	      FILE *out, struct pyro_error *err);
+/* Writes exactly len bytes of a file, from `from` on; the file must have them. */
+int ext4_copy(struct ext4 *fs, const struct ext4_node *file, const char *path, uint64_t from,
+	      uint64_t len, FILE *out, struct pyro_error *err);
 
 #endif

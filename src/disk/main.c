@@ -2,7 +2,8 @@
  * pyro-disk: reads the disk of a workspace without booting it, as it is or as a snapshot in it was.
  *
  *	pyro-disk [--snapshot NAME] DISK ROOT list PATH [--recursive]
- *	pyro-disk [--snapshot NAME] DISK ROOT read PATH MAX_BYTES    content to standard output
+ *	pyro-disk [--snapshot NAME] DISK ROOT read PATH MAX_BYTES [OFFSET]
+ *	                                                             content to standard output
  *	pyro-disk [--snapshot NAME] DISK ROOT tar BASE               names from standard input,
  *	                                                             a tar stream to standard output
  *	pyro-disk [--snapshot NAME] DISK ROOT export OUT
@@ -39,6 +40,18 @@
 #define MEMORY_BYTES (1 << 30)
 #define CPU_SECONDS 600
 
+/* What was asked for. */
+struct request {
+	const char *snapshot;
+	const char *disk;
+	const char *root;
+	const char *command;
+	const char *path;
+	bool is_recursive;
+	int64_t max_bytes;
+	int64_t offset;
+};
+
 static int finish(struct pyro_error *err)
 {
 	return fflush(stdout) == 0 ? 0 : err_sys(err, errno, "write to standard output");
@@ -60,13 +73,16 @@ static int check_file(struct ext4 *fs, const struct ext4_node *node, const char 
 		      : -1;
 }
 
-static json_t *read_one(struct ext4 *fs, const char *path, uint64_t max, struct pyro_error *err)
+static json_t *read_one(struct ext4 *fs, const struct request *r, const char *path,
+			struct pyro_error *err)
 {
+	uint64_t from = (uint64_t)r->offset, max = (uint64_t)r->max_bytes, left;
 	struct ext4_node node;
 
 	if (ext4_find(fs, path, &node, err) < 0 || check_file(fs, &node, path, err) < 0)
 		return NULL;
-	if (ext4_copy(fs, &node, path, node.size < max ? node.size : max, stdout, err) < 0 ||
+	left = node.size > from ? node.size - from : 0;
+	if (ext4_copy(fs, &node, path, from, left < max ? left : max, stdout, err) < 0 ||
 	    finish(err) < 0)
 		return NULL;
 	return json_pack("{s:I, s:i}", "size_bytes", (json_int_t)(node.size & INT64_MAX), "mode",
@@ -109,7 +125,7 @@ static int pack_one(struct packing *p, const char *name, struct pyro_error *err)
 	e.mtime_s = node.mtime_s;
 	e.size = S_ISREG(node.mode) ? node.size : 0;
 	tar_header(stdout, &e);
-	if (e.size && ext4_copy(p->fs, &node, path, e.size, stdout, err) < 0)
+	if (e.size && ext4_copy(p->fs, &node, path, 0, e.size, stdout, err) < 0)
 		return -1;
 	tar_pad(stdout, e.size);
 	p->entries++;
@@ -138,18 +154,8 @@ static json_t *pack(struct ext4 *fs, const char *base, uint64_t size_max, struct
 }
 
 /*
- * What was asked for.
+ * The command line.
  */
-
-struct request {
-	const char *snapshot;
-	const char *disk;
-	const char *root;
-	const char *command;
-	const char *path;
-	bool is_recursive;
-	int64_t max_bytes;
-};
 
 static bool parse(int argc, char **argv, struct request *r)
 {
@@ -158,7 +164,7 @@ static bool parse(int argc, char **argv, struct request *r)
 		argc -= 2;
 		argv += 2;
 	}
-	if (argc != 5 && argc != 6)
+	if (argc < 5 || argc > 7)
 		return false;
 	r->disk = argv[1];
 	r->root = argv[2];
@@ -166,10 +172,11 @@ static bool parse(int argc, char **argv, struct request *r)
 	r->path = argv[4];
 	if (strcmp(r->command, "list") == 0) {
 		r->is_recursive = argc == 6;
-		return argc == 5 || strcmp(argv[5], "--recursive") == 0;
+		return argc == 5 || (argc == 6 && strcmp(argv[5], "--recursive") == 0);
 	}
 	if (strcmp(r->command, "read") == 0)
-		return argc == 6 && parse_int(argv[5], 0, INT64_MAX, &r->max_bytes);
+		return argc > 5 && parse_int(argv[5], 0, INT64_MAX, &r->max_bytes) &&
+		       (argc == 6 || parse_int(argv[6], 0, INT64_MAX, &r->offset));
 	return argc == 5 && (strcmp(r->command, "tar") == 0 || strcmp(r->command, "export") == 0);
 }
 
@@ -185,9 +192,8 @@ static int look(const struct request *r, struct qcow2 *disk, json_t **ret, struc
 	if (strcmp(r->command, "list") == 0) {
 		result = list(fs, path, r->is_recursive, REPORT_FD, err);
 	} else {
-		*ret = strcmp(r->command, "read") == 0
-			       ? read_one(fs, path, (uint64_t)r->max_bytes, err)
-			       : pack(fs, path, qcow2_size(disk), err);
+		*ret = strcmp(r->command, "read") == 0 ? read_one(fs, r, path, err)
+						       : pack(fs, path, qcow2_size(disk), err);
 		result = *ret ? 0 : -1;
 	}
 	(void)ext4_close(fs);
@@ -229,10 +235,10 @@ int main(int argc, char **argv)
 	json_t *result = NULL;
 
 	if (!parse(argc, argv, &request)) {
-		(void)fputs(
-			"usage: pyro-disk [--snapshot NAME] DISK ROOT "
-			"list PATH [--recursive] | read PATH MAX_BYTES | tar BASE | export OUT\n",
-			stderr);
+		(void)fputs("usage: pyro-disk [--snapshot NAME] DISK ROOT "
+			    "list PATH [--recursive] | read PATH MAX_BYTES [OFFSET] | tar BASE | "
+			    "export OUT\n",
+			    stderr);
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);

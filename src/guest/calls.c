@@ -212,14 +212,16 @@ static int call_read(struct request *request, json_t *args, json_t **ret, struct
 {
 	static const struct exec_function function = {.run = scan_read};
 	struct scan_read_args read;
-	json_int_t max_bytes;
+	json_int_t offset = 0, max_bytes;
 
 	(void)ret;
-	if (unpack(request, args, err, "{s:s s:I}", "path", &read.path, "max_bytes", &max_bytes) <
-	    0)
+	if (unpack(request, args, err, "{s:s s?I s:I}", "path", &read.path, "offset", &offset,
+		   "max_bytes", &max_bytes) < 0)
 		return -1;
-	if (max_bytes < 0)
-		return err_set(err, PYRO_E_INVALID, "read: max_bytes is negative");
+	if (offset < 0 || max_bytes < 0)
+		return err_set(err, PYRO_E_INVALID, "read: %s is negative",
+			       offset < 0 ? "offset" : "max_bytes");
+	read.offset = offset;
 	read.max_bytes = max_bytes;
 	return run_function(request, &function, &read, err);
 }

@@ -21,12 +21,13 @@ struct scan_args {
 
 struct scan_read_args {
 	const char *path;
+	int64_t offset;
 	int64_t max_bytes;
 };
 
 /* arg: struct scan_args. */
 json_t *scan_run(const void *arg, struct pyro_error *err);
-/* arg: struct scan_read_args. The beginning of a regular file. */
+/* arg: struct scan_read_args. A part of a regular file; nothing behind its end. */
 json_t *scan_read(const void *arg, struct pyro_error *err);
 
 #endif

@@ -297,6 +297,19 @@ void tree_compare(const struct tree *before, const struct tree *now, struct tree
 	}
 }
 
+void tree_changes_keep(struct tree_changes *c, const char *path)
+{
+	size_t len = strlen(path), kept = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const char *at = c->v[i].path;
+
+		if (!len || (strncmp(at, path, len) == 0 && (at[len] == '/' || !at[len])))
+			c->v[kept++] = c->v[i];
+	}
+	c->count = kept;
+}
+
 void tree_changes_done(struct tree_changes *c)
 {
 	free(c->v);

@@ -69,6 +69,8 @@ struct tree_changes {
  * empty, because they differ only by what is in them.
  */
 void tree_compare(const struct tree *before, const struct tree *now, struct tree_changes *ret);
+/* Keeps what is at or below a relative path, all for "". */
+void tree_changes_keep(struct tree_changes *c, const char *path);
 void tree_changes_done(struct tree_changes *c);
 
 #endif

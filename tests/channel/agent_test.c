@@ -173,6 +173,7 @@ TEST("bad arguments are errors, and the next call works")
 		{"pack", "{'path':1}"},
 		{"scan", "{'path':''}"},
 		{"read", "{'path':'f','max_bytes':-1}"},
+		{"read", "{'path':'f','offset':-1,'max_bytes':1}"},
 		{"quiesce", "{'x':1}"},
 	};
 	struct agent *agent = start_agent();

@@ -249,6 +249,7 @@ int pyro_read_workspace_file(struct pyro *p, const struct pyro_read_workspace_fi
 		.size_bytes = is_binary ? 2 : 70000,
 		.max_bytes = 65536,
 		.truncated = !is_binary,
+		.next_offset = is_binary ? PYRO_NONE : 65536,
 		.content_is_binary = is_binary,
 		.content = mem_strdup(is_binary ? "\357\277\275\001" : bytes),
 	};

@@ -122,7 +122,7 @@ Usage: pyro workspace file COMMAND [ARGUMENTS] [OPTIONS]
 <empty>
 Commands:
   list                List what a directory of the workspace holds
-  read                Read the beginning of a file of the workspace
+  read                Read a file of the workspace
   write               Create or replace a text file of the workspace
 <empty>
 More about one: pyro workspace file COMMAND --help

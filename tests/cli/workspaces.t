@@ -128,7 +128,7 @@ $ pyro workspace file list empty
 $ pyro workspace file read fix notes | od -c | head -2
 0000000   t   e   x   t  \n   w   i   t   h   o   u   t       e   n   d
 0000020
-! [/workspace/notes: 64.0 KiB of 68.4 KiB; more: --max-bytes]
+! [/workspace/notes: bytes 0 to 65535 of 70000; more: --offset 65536]
 
 # file read gives bytes that are no text to a pipe as they are
 $ pyro workspace file read fix binary | od -c | head -1
@@ -249,7 +249,7 @@ $ pyro workspace diff long 2>/dev/null | wc -c
 $ pyro workspace file read fix notes 2>&1 | cat
 text
 without end
-[/workspace/notes: 64.0 KiB of 68.4 KiB; more: --max-bytes]
+[/workspace/notes: bytes 0 to 65535 of 70000; more: --offset 65536]
 
 # the content alone stays so where stderr goes the same way
 $ pyro workspace file read fix notes --content-only 2>&1 | tail -c 4 | od -c | head -1

@@ -59,8 +59,8 @@ static void look_at_files(struct qcow2 *q)
 		return;
 	(void)list(fs, "/", true, nowhere, &err);
 	if (ext4_find(fs, "/workspace/sub/file", &node, &err) == 0)
-		(void)ext4_copy(fs, &node, "file", node.size < READ_MAX ? node.size : READ_MAX, out,
-				&err);
+		(void)ext4_copy(fs, &node, "file", 0, node.size < READ_MAX ? node.size : READ_MAX,
+				out, &err);
 	(void)ext4_close(fs);
 }
 

@@ -137,3 +137,17 @@ TEST("utf8_clean_line drops a character that the end cuts off")
 	utf8_clean_line(text);
 	CHECK_STR(text, "price ");
 }
+
+TEST("utf8_start finds the character that a place lies in, and none where there is none")
+{
+	const char text[] = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x94\xA5z"; /* 1, 2, 3, 4 and 1 bytes */
+	const size_t want[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+
+	for (size_t at = 0; at < sizeof(text); at++)
+		CHECK_INT(utf8_start(text, sizeof(text) - 1, at), want[at]);
+	for (size_t at = 0; at <= 4; at++) {
+		CHECK_INT(utf8_start("\x80\x80\x80\x80", 4, at), at);
+		CHECK_INT(utf8_start("\xC0\xAF\xFF\xE2", 4, at), at);
+	}
+	CHECK_INT(utf8_start("\xE2\x82", 2, 1), 1); /* the text ends in it */
+}

@@ -210,6 +210,29 @@ TEST("a device or pipe that is new is special, and what is in .git is left out")
 		      ".gitignore:n a/.git.x:n");
 }
 
+TEST("of changes those are kept that are at or below a path")
+{
+	static const struct {
+		const char *path, *want;
+	} cases[] = {{"", "a a/b a/b/c a.c ab"}, {"a", "a a/b a/b/c"}, {"a/b", "a/b a/b/c"},
+		     {"a/b/c", "a/b/c"},         {"a/", ""},           {"b", ""}};
+	static const char *const paths[] = {"a", "a/b", "a/b/c", "a.c", "ab"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_BUF struct buf kept = BUF_INIT(256);
+		struct tree_changes c = {mem_zalloc(ARRAY_SIZE(paths), sizeof(*c.v)),
+					 ARRAY_SIZE(paths)};
+
+		for (size_t j = 0; j < c.count; j++)
+			c.v[j] = (struct tree_change){.path = paths[j]};
+		tree_changes_keep(&c, cases[i].path);
+		for (size_t j = 0; j < c.count; j++)
+			buf_printf(&kept, "%s%s", j ? " " : "", c.v[j].path);
+		CHECK_STR(buf_text(&kept), cases[i].want);
+		tree_changes_done(&c);
+	}
+}
+
 static struct tree *big(int mtime)
 {
 	struct tree *t = tree_new();

@@ -77,6 +77,70 @@ def test_file_read(lab):
     ws.delete()
 
 
+def read_pages(ws, command, path, max_bytes):
+    """All pages of a file as it is read by its next_offset, and what a pipe gets of each."""
+    pages, raw, offset = [], [], 0
+    while offset is not None:
+        words = (command, path, "--offset", str(offset), "--max-bytes", str(max_bytes))
+        page = ws(*words)
+        raw.append(ws.lab.call(*ws.words(*words, "--content-only"), code=0).raw)
+        assert page["offset"] == offset and len(raw[-1]) <= max_bytes, page
+        assert page["truncated"] is (page["next_offset"] is not None), page
+        end = page["size_bytes"] if page["next_offset"] is None else page["next_offset"]
+        assert end - offset == len(raw[-1]) > 0 or page["size_bytes"] == 0, page
+        pages.append(page)
+        offset = page["next_offset"]
+    return pages, raw
+
+
+def check_pages(ws, command):
+    """Of the files `text`, `binary` and `empty` that test_file_pages makes."""
+    text = ws.pages["text"].decode()
+    for size in (1001, 4096):
+        pages, raw = read_pages(ws, command, "text", size)
+        assert "".join(page["content"] for page in pages) == text and len(pages) > 2
+        assert b"".join(raw) == text.encode()
+        assert not any(page["content_is_binary"] for page in pages)
+    pages, raw = read_pages(ws, command, "binary", 9000)
+    assert b"".join(raw) == ws.pages["binary"] and all(p["content_is_binary"] for p in pages)
+    assert len(read_pages(ws, command, "empty", 5)[0]) == 1
+    size = len(text.encode())
+    for offset in (size, size + 1, (1 << 53) - 1):
+        page = ws(command, "text", "--offset", str(offset))
+        assert (page["content"], page["next_offset"], page["truncated"], page["size_bytes"]) == \
+            ("", None, False, size), page
+    page = ws(command, "text", "--offset", "2", "--max-bytes", "5")  # in the second byte of é
+    assert (page["content"], page["content_is_binary"], page["next_offset"]) == \
+        ("\ufffd€", False, 6), page
+    page = ws(command, "text", "--offset", "3", "--max-bytes", "2")  # € has three
+    assert (page["content"], page["content_is_binary"], page["next_offset"]) == \
+        ("\ufffd\ufffd", False, 5), page
+    for offset in ("-1", str(1 << 53), "x"):
+        assert ws.lab.call(*ws.words(command, "text", "--offset", offset)).code == 2, offset
+    done = ws.lab.call(*ws.words(command, "text", "--offset", "1", "--max-bytes", "3"), code=0)
+    assert done.raw == "é".encode() and f"bytes 1 to 2 of {size}; more: --offset 3]" in done.err
+    done = ws.lab.call(*ws.words(command, "text", "--offset", str(size)), code=0)
+    assert done.raw == b"" and f"nothing at byte {size} of {size}]" in done.err, done
+
+
+def test_file_pages(lab):
+    """pages of a file, live or on the disk, are together the file, and no character is cut"""
+    pages = {"text": "aé€🔥".encode() * 1000 + b"end\n", "empty": b"",
+             "binary": bytes(range(256)) * 100}
+    for name, content in pages.items():
+        write(f"{lab.dir}/tree/{name}", content)
+    ws = lab.workspace(seed=f"{lab.dir}/tree")
+    ws.pages = pages
+    check_pages(ws, "file read")
+    ws.sh("truncate -s 100G sparse; printf end | dd of=sparse bs=1 seek=107374182400 2>/dev/null")
+    page = ws("file read", "sparse", "--offset", str((100 << 30) - 2))
+    assert (page["content"], page["next_offset"]) == ("\ufffd\ufffdend", None), page
+    ws("stop")
+    check_pages(ws, "disk read")
+    assert ws("disk read", "sparse", "--offset", str(100 << 30))["content"] == "end"
+    ws.delete()
+
+
 def test_file_write(lab):
     """a write makes or replaces one file as a whole, keeps its mode, and touches nothing else"""
     ws = lab.workspace()
@@ -340,6 +404,43 @@ def test_diff(lab):
     ws("export", ".", "--output", f"{lab.dir}/out")
     shutil.rmtree(f"{lab.dir}/out/.git")
     assert as_git_sees(shape(tree)) == as_git_sees(shape(f"{lab.dir}/out"))
+    ws.delete()
+
+
+def test_diff_path(lab):
+    """a diff of a path has what changed at or below it, and applies to the seed"""
+    tree = f"{lab.dir}/tree"
+    for name in ("src/in", "src/keep", "src/deep/f", "src.c", "out", "big"):
+        write(f"{tree}/{name}", b"".join(b"%s %d\n" % (name.encode(), i) for i in range(50)))
+    ws = lab.workspace(seed=tree)
+    ws.sh("mv src/in moved-out; mv out src/moved-in; mv src/deep/f src/deep/g; echo x >>src.c; "
+          "echo x >>src/keep; head -c 200M /dev/zero >big; echo n >src/new; mkfifo src/p p; "
+          "mkdir -p src/.git; echo x >src/.git/config")
+    want = {"in": "deleted", "moved-in": "added", "deep/g": "renamed", "keep": "modified",
+            "new": "added", "p": "added"}
+    for path in ("src", "/workspace/src/", "./src/deep/.."):
+        diff = ws("diff", path)
+        assert {e["path"].removeprefix("src/"): e["status"] for e in diff["entries"]} == want, diff
+    assert diff["summary"]["total"] == 6 and diff["summary"]["added"] == 3, diff["summary"]
+    assert diff["summary"]["renamed"] == 1 and diff["patch_omitted"] is None, diff["summary"]
+    assert "src.c" not in diff["patch"] and "moved-out" not in diff["patch"]
+    found = ws("diff", "moved-out")["entries"]
+    assert [(e["path"], e["status"], e["old_path"]) for e in found] == \
+        [("moved-out", "added", None)], found
+    assert [e["path"] for e in ws("diff", "src/deep")["entries"]] == ["src/deep/g"]
+    for path in ("nope", "src/nope/x", "sr", "src.c/x", "src/.git", "src/keep/"):
+        diff = ws("diff", path)
+        assert diff["changed"] is (path == "src/keep/"), (path, diff)
+        assert diff["changed"] or (diff["entries"], diff["patch"]) == ([], ""), (path, diff)
+    assert len(ws("diff", "/workspace")["entries"]) > 6
+    for path in ("..", "/etc", "src/../../etc", "/workspacex"):
+        assert ws.error("diff", path)["code"] == "refused", path
+    ws.sh("rm src/p")
+    apply(tree, lab.call(*ws.words("diff", "src"), code=0).raw)
+    ws("export", "src", "--output", f"{lab.dir}/out")
+    shutil.rmtree(f"{lab.dir}/out/.git")
+    assert as_git_sees(shape(f"{tree}/src")) == as_git_sees(shape(f"{lab.dir}/out"))
+    assert os.path.exists(f"{tree}/out") and not os.path.exists(f"{tree}/moved-out")
     ws.delete()
 
 

@@ -148,6 +148,36 @@ def test_results(lab):
     ws.delete()
 
 
+def check_pages(lab, ws, command):
+    """Of the file that test_pages makes, with every edge that a page can have."""
+    text = f"é{TOKEN} {KEY}€"
+    for offset in range(len(text.encode())):
+        for size in (7, 40):
+            words = (command, "conf", "--offset", str(offset), "--max-bytes", str(size))
+            page = ws(*words)
+            shown = page["content"].replace(MARK, "").replace("\ufffd", "")
+            assert set(shown) <= set("é €\n"), (offset, size, page)
+    words = (command, "conf", "--offset", "9", "--max-bytes", "3", "--content-only")
+    assert lab.call(*ws.words(*words), code=0).out == MARK
+    content, offset = "", 0
+    while offset is not None:
+        page = ws(command, "conf", "--offset", str(offset), "--max-bytes", "90")
+        content, offset = content + page["content"], page["next_offset"]
+    assert content == f"é{MARK} {MARK}€", content
+
+
+def test_pages(lab):
+    """pages of a file never show a part of a value, whichever edge it lies across"""
+    ws = with_secrets(lab)
+    ws.exec("cd /workspace; (printf é; printf %s $(cat /run/pyro-secrets/TOKEN); printf ' '; "
+            "cat /run/pyro-secrets/KEY; printf €) > conf")
+    check_pages(lab, ws, "file read")
+    ws("stop")
+    page = ws("disk read", "conf", "--offset", "9", "--max-bytes", "3")
+    assert (page["content"], page["next_offset"]) == (MARK, 12), page
+    ws.delete()
+
+
 def test_nowhere(lab):
     """a value is in no command line, environment, record, log or disk of the host"""
     ws = with_secrets(lab)
