@@ -295,5 +295,25 @@ CANNED_REST(stop_vm, vm)
 CANNED_REST(delete_vm, vm_deleted)
 CANNED_REST(network_info_vm, vm_network)
 CANNED_REST(reap_expired, reaped)
-CANNED_REST(prepare, prepared)
+
+int pyro_prepare(struct pyro *p, const struct pyro_prepare_args *args, struct pyro_prepared *ret,
+		 struct pyro_error *err)
+{
+	(void)p, (void)err;
+	*ret = (struct pyro_prepared){
+		.environment = mem_strdup(args->environment ? args->environment : "debian:12"),
+		.executed = args->force,
+		.network_prepared = args->network,
+		.prepared_at = 1700000000.25,
+		.duration_ms = 1553,
+		.accel = mem_strdup("tcg"),
+		.manifest_path = mem_strdup("/state/daily/debian_12.json"),
+		.steps = mem_zalloc(2, sizeof(*ret->steps)),
+		.steps_count = 2,
+		.next_step = mem_strdup("pyro host connect claude-code"),
+	};
+	ret->steps[0] = (struct pyro_prepared_step){mem_strdup("create"), 1135};
+	ret->steps[1] = (struct pyro_prepared_step){mem_strdup("delete"), 10};
+	return 0;
+}
 CANNED_REST(serve_mcp, server)

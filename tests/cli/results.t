@@ -85,6 +85,19 @@ $ pyro doctor | grep -c 'Daily loop'
 0
 [1]
 
+# prepare tells what was proved, how long it took, and what to do next
+$ pyro prepare debian:12-build --force --network
+Proved debian:12-build (tcg, network too) in 1.55 s
+  create:   1.14 s
+  delete:   10 ms
+! Next: pyro host connect claude-code, or pyro workspace create debian:12-build. Later, pyro doctor --environment debian:12-build tells whether it still holds.
+
+# an earlier proof is told as such
+$ pyro prepare 2>/dev/null
+Still proved: debian:12 (tcg), since 2023-11-14 22:13:20
+  create:   1.14 s
+  delete:   10 ms
+
 # the result with --json is one object on stdout and nothing on stderr
 $ pyro vm status vm-1 --json
 {
