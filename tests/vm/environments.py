@@ -141,6 +141,9 @@ def test_prepare_leaves_nothing(lab):
             call.signal(number)
             code = call.end(10).code
             assert code in ((-number,) if number == signal.SIGKILL else (130, 0)), (step, code)
+            lab.check_no_processes()
+            # Killed before there was a supervisor, it goes with the next call that looks.
+            assert lab.json("workspace", "list")["count"] == 0
             lab.check_clean()
             if code:
                 assert step == "delete" or daily_loop(lab)["status"] == "COLD", step
