@@ -18,12 +18,12 @@ _pyro()
 			return
 		fi
 		case "${path:+$path }$word" in
-		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'mcp' | 'mcp serve' | 'prepare' | 'doctor' | 'demo' | 'completion' | 'help' | 'version')
+		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'mcp' | 'mcp serve' | 'host' | 'host connect' | 'host print-config' | 'host doctor' | 'host repair' | 'prepare' | 'doctor' | 'demo' | 'completion' | 'help' | 'version')
 			path="${path:+$path }$word" ;;
 		esac
 	done
 	case "$path" in
-	'') offer='env run vm workspace mcp prepare doctor demo completion help version  --version --help' ;;
+	'') offer='env run vm workspace mcp host prepare doctor demo completion help version  --version --help' ;;
 	'env') offer='list pull inspect prune  --help' ;;
 	'env list') offer=' --json --help' ;;
 	'env pull') offer=' --json --help' environments=1 ;;
@@ -87,6 +87,11 @@ _pyro()
 	'workspace disk read') offer=' --offset --max-bytes --content-only --json --help' ;;
 	'mcp') offer='serve  --help' ;;
 	'mcp serve') offer=' --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --help' ;;
+	'host') offer='connect print-config doctor repair  --help' ;;
+	'host connect') offer=' --installed-package --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --json --help' ;;
+	'host print-config') offer=' --output --installed-package --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --json --help' ;;
+	'host doctor') offer=' --installed-package --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --config-path --json --help' ;;
+	'host repair') offer=' --installed-package --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --config-path --json --help' ;;
 	'prepare') offer=' --network --force --json --help' environments=1 ;;
 	'doctor') offer=' --platform --environment --json --help' ;;
 	'demo') offer=' --network --help' ;;
@@ -95,7 +100,7 @@ _pyro()
 	'version') offer=' --help' ;;
 	esac
 	case ${words[-2]} in
-	--seed-path|--output|--text-file|--patch-file|--project-path)
+	--seed-path|--output|--text-file|--patch-file|--project-path|--config-path)
 		files=1 ;;
 	esac
 	if ((files)) && [[ $cur != -* ]]; then

@@ -2,6 +2,7 @@
  * The ways out of `pyro`: text to stdout, or an error, and the exit code that goes with it.
  *
  *	0	done; for run, vm exec and workspace exec: their command's own exit code
+ *	1	host doctor: a host starts something else
  *	2	wrong usage
  *	125	pyro itself could not do it
  *	128+n	ended by signal n; 141 when nobody reads the output any more

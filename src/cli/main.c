@@ -55,7 +55,7 @@ static void pass_input(struct pyro *p, const struct op_row *op)
 		pyro_set_input(p, STDIN_FILENO);
 }
 
-/* Of a command that ran: its own. */
+/* Of a command that ran: its own. 1 where a chat host has drifted. */
 static int code_of(const struct op_row *op, const void *record)
 {
 	if (op->ret == &ops_records[REC_run])
@@ -65,6 +65,8 @@ static int code_of(const struct op_row *op, const void *record)
 	if (op == &ops_rows[OP_attach_shell] &&
 	    ((const struct pyro_shell *)record)->exit_code != PYRO_NONE)
 		return (int)((const struct pyro_shell *)record)->exit_code;
+	if (op->ret == &ops_records[REC_host_list])
+		return !((const struct pyro_host_list *)record)->ok;
 	return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "cli/form.h"
+#include "cli/print_host.h"
 #include "cli/print_session.h"
 #include "cli/print_workspace.h"
 #include "cli/show.h"
@@ -351,6 +352,7 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 		print_prepared(out, note, record);
 	else if (op->ret != &ops_records[REC_run] && op->ret != &ops_records[REC_workspace_exec] &&
 		 !print_workspace(op, record, style, out, note) &&
-		 !print_session(op, record, style, out, note))
+		 !print_session(op, record, style, out, note) &&
+		 !print_host(op, record, style, out, note))
 		block(out, op->ret, record); /* and those that ran were shown as it happened */
 }
