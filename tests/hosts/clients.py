@@ -1,5 +1,6 @@
 """The official clients (driven by sdk.mjs) and the Inspector against the server."""
 import functools
+import json
 import os
 import shutil
 
@@ -14,8 +15,10 @@ PROMISES = {  # of sdk.mjs, what each says, and whether it is of the core
     "error": ("gets an error's own text", False),
     "cancel": ("cancels a call and goes on", False),
     "parallel": ("runs calls side by side", False),
+    "leave": ("closes during a call in time, and the workspace lives", False),
 }
-SERVERS = ("--profile vm-run",)
+SERVERS = ("--profile vm-run", "--profile workspace-core", "--profile workspace-full",
+           "--mode repro-fix", "--mode inspect", "--mode cold-start", "--mode review-eval")
 ERAS = ("legacy", "modern")
 LIMIT_S = 60
 
@@ -25,15 +28,27 @@ def check_sdk(lab, client, promise):
     os.mkdir(where)
     shutil.copy(f"{HERE}/sdk.mjs", where)
     os.symlink(f"{lab.programs}/../node_modules", f"{where}/node_modules")
-    done = lab.program("node", f"{where}/sdk.mjs", client, promise, PYRO, "mcp", "serve",
-                       "--profile", "vm-run").end(LIMIT_S)
+    done = lab.program("node", f"{where}/sdk.mjs", client, promise, PYRO, "mcp", "serve").end(LIMIT_S)
     assert done.code == 0, done
+    for workspace in lab.json("workspace", "list")["workspaces"]:
+        assert promise == "leave" and workspace["state"] == "started", workspace
+        lab.json("workspace", "delete", workspace["workspace_id"])
 
 
-def check_inspector(lab, words, era):
-    done = lab.program("inspector", "--cli", PYRO, "mcp", "serve", *words.split(), "--method",
-                       "tools/list", "--strict", "--protocol-era", era).end(LIMIT_S)
+def inspect(lab, words, *more):
+    return lab.program("inspector", "--cli", PYRO, "mcp", "serve", *words.split(), *more).end(LIMIT_S)
+
+
+def check_schemas(lab, words, era):
+    done = inspect(lab, words, "--method", "tools/list", "--strict", "--protocol-era", era)
     assert done.code == 0 and "0 errors, " in done.err.splitlines()[-1], done
+
+
+def check_call(lab, era):
+    done = inspect(lab, "", "--method", "tools/call", "--tool-name", "workspace_list",
+                   "--format", "json", "--protocol-era", era)
+    assert done.code == 0, done
+    assert json.loads(done.out)["result"]["structuredContent"]["workspaces"] == [], done
 
 
 def bound(part, check, *args):
@@ -48,7 +63,8 @@ def tests():
         for promise, (text, is_core) in PROMISES.items():
             yield f"sdk {client} {text}", bound(
                 "core" if is_core else "slow", check_sdk, ("client", client), ("promise", promise))
-    for words in SERVERS:
-        for era in ERAS:
+    for era in ERAS:
+        yield f"inspector, {era}, calls a tool", bound("core", check_call, ("era", era))
+        for words in SERVERS:
             yield f"inspector, {era}, finds no fault in {words}", bound(
-                "core", check_inspector, ("words", words), ("era", era))
+                "core" if era == "modern" else "slow", check_schemas, ("words", words), ("era", era))

@@ -44,7 +44,8 @@ class HostLab(Lab):
 
     def program(self, *words, **options):
         """Starts a program in the project, as the leader of a session of its own."""
-        return Call(words, self.env, cwd=self.project, start_new_session=True, **options)
+        return Call(words, {**self.env, "PWD": self.project}, cwd=self.project,
+                    start_new_session=True, **options)
 
     def register(self, host, words):
         done = self.program(host, "mcp", "add", "pyro", "--", PYRO, "mcp", "serve", *words).end()
@@ -59,10 +60,9 @@ class HostLab(Lab):
 
 class Claude:
     name = "claude"
-    # No update, no telemetry, every tool in the first request.
+    # No updates and no telemetry; all else is as for its users.
     env = {"ANTHROPIC_API_KEY": "none", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-           "DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1",
-           "ENABLE_TOOL_SEARCH": "false", "MCP_CONNECTION_NONBLOCKING": "0"}
+           "DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1"}
 
     @staticmethod
     def configure(lab, url, words, **_):
@@ -78,11 +78,12 @@ class Claude:
 
 class Codex:
     name = "codex"
+    model = "gpt-5.5"  # one it knows, so that it does as for its users
 
     @staticmethod
     def configure(lab, url, words, **_):
         lab.env |= {"MODEL_KEY": "none"}
-        lab.write(".codex/config.toml", f"""model = "scripted"
+        lab.write(".codex/config.toml", f"""model = "{Codex.model}"
 model_provider = "loopback"
 check_for_update_on_startup = false
 [analytics]

@@ -13,6 +13,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 FINAL = "All of it is done."
+# The tools to find tools of Claude Code and Codex, which show those of servers to most models only so.
+SEARCHES = ("ToolSearch", "tool_search")
 
 
 def text_of(content):
@@ -35,7 +37,8 @@ class Anthropic:
     def results(request):
         return [text_of(block.get("content")) for message in request["messages"]
                 if isinstance(message["content"], list)
-                for block in message["content"] if block["type"] == "tool_result"]
+                for block in message["content"] if block["type"] == "tool_result"
+                and not block["tool_use_id"].startswith("search")]
 
     @staticmethod
     def answer(id_, _request, call, text):
@@ -44,7 +47,7 @@ class Anthropic:
             "stop_reason": None, "stop_sequence": None,
             "usage": {"input_tokens": 1, "output_tokens": 1}}}
         if call:
-            block = {"type": "tool_use", "id": f"toolu_{id_}", "name": call[0], "input": {}}
+            block = {"type": "tool_use", "id": id_, "name": call[0], "input": {}}
             delta = {"type": "input_json_delta", "partial_json": json.dumps(call[1])}
         else:
             block = {"type": "text", "text": ""}
@@ -62,8 +65,13 @@ class Responses:
 
     @staticmethod
     def tools(request):
+        """What is offered, and what the model has found by tool_search."""
         found = {}
-        for tool in request.get("tools", []):
+        searched = [tool for item in request["input"] if item["type"] == "tool_search_output"
+                    for tool in item["tools"]]
+        for tool in request["tools"] + searched:
+            if tool["type"] in SEARCHES:
+                found[tool["type"]] = tool
             for part in tool["tools"] if tool["type"] == "namespace" else [tool]:
                 if part["type"] == "function":
                     space = tool["name"] if tool["type"] == "namespace" else None
@@ -80,10 +88,13 @@ class Responses:
 
     @staticmethod
     def answer(id_, request, call, text):
-        if call:
+        if call and call[0] in SEARCHES:
+            item = {"type": "tool_search_call", "call_id": id_, "execution": "client",
+                    "status": "completed", "arguments": call[1]}
+        elif call:
             tool = Responses.tools(request)[call[0]]
-            item = {"type": "function_call", "id": f"fc_{id_}", "call_id": f"call_{id_}",
-                    "name": tool["name"], "arguments": json.dumps(call[1])}
+            item = {"type": "function_call", "id": id_, "call_id": id_, "name": tool["name"],
+                    "arguments": json.dumps(call[1])}
             if tool["space"]:
                 item["namespace"] = tool["space"]
         else:
@@ -116,7 +127,7 @@ class Chat:
         delta = {"role": "assistant", "content": text}
         if call:
             delta = {"role": "assistant", "tool_calls": [{
-                "index": 0, "id": f"call_{id_}", "type": "function",
+                "index": 0, "id": id_, "type": "function",
                 "function": {"name": call[0], "arguments": json.dumps(call[1])}}]}
         yield {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
         yield {**chunk, "choices": [{"index": 0, "delta": {},
@@ -129,10 +140,12 @@ PROTOCOLS = {"messages": Anthropic, "responses": Responses, "completions": Chat}
 
 class Model:
     """Answers one host. `tools` is what the host offers of pyro's, by the plain names; `results`
-    the texts that the steps so far have come back with; `problem` why a step could not be asked."""
+    the texts that the steps so far have come back with; `problem` why a step could not be asked. A
+    tool that is not offered is searched for, once, by its name."""
 
     def __init__(self, plan):
         self.plan, self.tools, self.results, self.problem = plan, {}, [], None
+        self.searched = set()
         self.numbers = itertools.count(1)
         model = self
 
@@ -169,20 +182,26 @@ class Model:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def events(self, protocol, request):
-        names = {re.sub("^(mcp__)?pyro_+", "", name): name for name in protocol.tools(request)
+        offered = protocol.tools(request)
+        names = {re.sub("^(mcp__)?pyro_+", "", name): name for name in offered
                  if re.match("(mcp__)?pyro_", name)}
-        call, text = None, "ok"
-        if names:
-            self.tools = {plain: protocol.tools(request)[name] for plain, name in names.items()}
+        searches = [name for name in offered if name in SEARCHES]
+        call, text, id_ = None, "ok", f"call{next(self.numbers)}"
+        if names or searches:
+            self.tools = {plain: offered[name] for plain, name in names.items()}
             self.results = protocol.results(request)
-            call, text = self.next_call(names), FINAL
-        return protocol.answer(f"m{next(self.numbers)}", request, call, text)
+            call, text = self.next_call(names, searches), FINAL
+        return protocol.answer(f"search{id_}" if call and call[0] in searches else id_, request,
+                               call, text)
 
-    def next_call(self, names):
+    def next_call(self, names, searches):
         """What the plan says now; None at its end, or if it cannot go on."""
         if len(self.results) >= len(self.plan):
             return None
         tool, arguments = self.plan[len(self.results)]
+        if tool not in names and searches and tool not in self.searched:
+            self.searched.add(tool)
+            return searches[0], {"query": tool}
         try:
             return names[tool], arguments(self.results) if callable(arguments) else arguments
         except Exception as error:  # such as a result that is not what the plan builds upon

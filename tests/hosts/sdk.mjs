@@ -29,46 +29,73 @@ async function call(name, params, options) {
 	return result.structuredContent;
 }
 
-function run(words, options, more) {
-	return call("vm_run", { environment: "debian:12", command: words, ...more }, options);
+function run(id, command, options) {
+	return call("workspace_exec", { workspace_id: id, command, timeout_seconds: 600 }, options);
 }
+
+// Runs what is given with a new workspace, which is gone afterwards.
+async function within(body) {
+	const { workspace_id } = await call("workspace_create", { environment: "debian:12" });
+	await body(workspace_id);
+	assert.equal((await call("workspace_delete", { workspace_id })).deleted, true);
+}
+
+// Waits until LONG has begun.
+const LONG = "touch begun; sleep 1000";
+const begun = (id) => run(id, "until [ -e begun ]; do sleep 0.05; done");
 
 const promises = {
 	async list() {
-		const { tools } = await client.listTools();
-		assert.deepEqual(tools.map((tool) => tool.name), ["vm_run"]);
+		for (const tool of (await client.listTools()).tools) {
+			assert.ok(tool.title && tool.description && tool.outputSchema, tool.name);
+			assert.equal(Object.keys(tool.annotations).length, 4, tool.name);
+			for (const [name, input] of Object.entries(tool.inputSchema.properties))
+				assert.ok(input.description, `${tool.name}: ${name}`);
+		}
 	},
-	async call() {
-		const result = await run("echo hello; exit 3");
-		assert.equal(result.stdout, "hello\n");
-		assert.equal(result.exit_code, 3);
-	},
+	call: () => within(async (id) => {
+		const ran = await run(id, "echo hello; exit 3");
+		assert.equal(ran.stdout, "hello\n");
+		assert.equal(ran.exit_code, 3);
+		await call("workspace_file_write", { workspace_id: id, path: "a", text: "b\n" });
+		assert.match((await call("workspace_diff", { workspace_id: id })).patch, /^\+b$/m);
+		assert.equal((await call("workspace_status", { workspace_id: id })).command_count, 1);
+	}),
 	async progress() {
 		const seen = [];
-		await run("true", { onprogress: (progress) => seen.push(progress.message) });
-		assert.equal(seen[0], "[run] phase=create environment=debian:12");
+		const options = { onprogress: (progress) => seen.push(progress) };
+		await call("vm_run", { environment: "debian:12", command: "true" }, options);
+		assert.equal(seen[0].message, "[run] phase=create environment=debian:12");
+		assert.ok(seen.every((one, i) => i === 0 || one.progress > seen[i - 1].progress));
 	},
 	async error() {
-		const result = await request("vm_run", { environment: "debian:13", command: "true" });
+		const result = await request("workspace_exec", { workspace_id: "none", command: "true" });
 		assert.equal(result.isError, true);
-		assert.match(result.content[0].text, /debian:13/);
+		assert.match(result.content[0].text, /'none'/);
 	},
-	async cancel() {
+	cancel: () => within(async (id) => {
 		const stop = new AbortController();
-		await assert.rejects(run("sleep 1000", { signal: stop.signal,
-			onprogress: (progress) => /execute/.test(progress.message) && stop.abort() },
-			{ timeout_seconds: 600 }));
-		assert.equal((await run("echo on")).stdout, "on\n");
-	},
-	async parallel() {
-		const results = await Promise.all([1, 2, 3].map((n) => run(`echo ${n}`)));
-		assert.deepEqual(results.map((result) => result.stdout), ["1\n", "2\n", "3\n"]);
+		const rejected = assert.rejects(run(id, LONG, { signal: stop.signal }));
+		await begun(id);
+		stop.abort();
+		await rejected;
+		assert.equal((await run(id, "echo on")).stdout, "on\n");
+	}),
+	parallel: () => within(async (id) => {
+		const all = await Promise.all([1, 2, 3].map((n) => run(id, `sleep 1; echo ${n}`)));
+		assert.deepEqual(all.map((one) => one.stdout), ["1\n", "2\n", "3\n"]);
+	}),
+	async leave() {
+		const { workspace_id } = await call("workspace_create", { environment: "debian:12" });
+		run(workspace_id, LONG).catch(() => {});
+		await begun(workspace_id);
 	},
 };
 
 await client.connect(new Transport({ command, args, env: process.env, stderr: "inherit" }));
 await client.listTools();
 await promises[what]();
-const begun = Date.now();
+const closing = Date.now();
 await client.close();
-assert.ok(Date.now() - begun < 2000, `closing took ${Date.now() - begun} ms`);
+assert.ok(Date.now() - closing < 2000, `closing took ${Date.now() - closing} ms`);
+process.exit(0);
