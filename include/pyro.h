@@ -63,4 +63,33 @@ void pyro_cancel(struct pyro *p);
  */
 void pyro_resize(struct pyro *p, int cols, int rows);
 
+/*
+ * What create_workspace without seed_path fills a workspace with: repo_url, else path, else the
+ * current directory if `here`, else the first usable of roots.
+ */
+struct pyro_project {
+	/*
+	 * A directory: its Git-tracked files, with their content as it is on disk now; all of it
+	 * where it is in no checkout.
+	 */
+	const char *path;
+	/* A clean clone of this repository, at repo_ref: a branch, tag or commit; NULL: its HEAD.
+	 */
+	const char *repo_url, *repo_ref;
+	/* The Git-tracked files of the whole checkout that the current directory is in. */
+	bool here;
+	/*
+	 * As path, NULL-terminated. One that does not exist is passed over, and one that is in no
+	 * checkout and is, or holds, the home directory.
+	 */
+	const char *const *roots;
+};
+/* Copied. NULL: nothing (the default). */
+void pyro_set_project(struct pyro *p, const struct pyro_project *project);
+/*
+ * "the Git-tracked files of /home/u/app", "all files of /srv/data", "a clean clone of URL at REF",
+ * or NULL: nothing. The caller frees it. Cheap; what fails here fails create_workspace, too.
+ */
+int pyro_describe_project(struct pyro *p, char **ret_text, struct pyro_error *err);
+
 #endif

@@ -5,6 +5,7 @@
 #include "api/egress.h"
 #include "api/handle.h"
 #include "api/install.h"
+#include "api/project.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/proc.h"
@@ -212,6 +213,21 @@ static void examine_places(struct pyro *p, struct pyro_doctor *d, const char *ca
 		examine_place(d, "state", p->state, "XDG_STATE_HOME");
 }
 
+/* What a chat host that is started here gets, unless the handle was told something else. */
+static void examine_project(struct pyro *p, struct pyro_doctor *d)
+{
+	static const struct pyro_project here = {.here = true};
+	bool is_ours = !p->project;
+	struct pyro_error err;
+
+	if (is_ours)
+		pyro_set_project(p, &here);
+	if (pyro_describe_project(p, &d->project_source, &err) < 0)
+		add_error(d, "project source", &err);
+	if (is_ours)
+		pyro_set_project(p, NULL);
+}
+
 int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *given, struct pyro_doctor *ret,
 		struct pyro_error *err)
 {
@@ -235,6 +251,7 @@ int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *given, struct pyr
 	examine_tools(&d);
 	d.jail = mem_strdup(jail_level());
 	examine_network(&d);
+	examine_project(p, &d);
 	d.capabilities = (struct pyro_capabilities){d.runtime_ok, d.runtime_ok,
 						    d.runtime_ok && d.networking.available};
 	d.has_capabilities = true;

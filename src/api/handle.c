@@ -1,5 +1,6 @@
 #include "api/handle.h"
 
+#include "api/project.h"
 #include "api/reap.h"
 #include "base/err.h"
 #include "base/utf8.h"
@@ -65,6 +66,7 @@ void pyro_free(struct pyro *p)
 	if (!p)
 		return;
 	(void)records_close(p->records);
+	(void)project_free(p->project);
 	loop_remove_fd(p->loop, &p->cancel);
 	loop_remove_fd(p->loop, &p->resize);
 	fd_close(&p->cancel.fd);

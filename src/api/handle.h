@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+struct project;
 struct records;
 
 struct pyro {
@@ -25,6 +26,7 @@ struct pyro {
 	int depth;   /* operations under way, one inside the other */
 	char *state; /* state directory, after handle_state() */
 	struct records *records;
+	struct project *project; /* NULL: workspaces are empty where nobody says a seed */
 };
 
 /*

@@ -28,8 +28,9 @@
 struct transfer {
 	struct pyro *p;
 	struct helper *helper;
-	int fd;         /* what the helper packs, to be read */
-	json_t *result; /* of the helper, once it has ended well */
+	int fd;           /* what the helper packs, to be read */
+	json_t *result;   /* of the helper, once it has ended well */
+	const char *hint; /* for the errors of packing; NULL: they have their own */
 };
 
 int transfer_check_source(const char *name, const char *path, char **ret_path,
@@ -62,10 +63,9 @@ static int make_stream(int p[2], struct pyro_error *err)
 		       : 0;
 }
 
-struct transfer *transfer_pack(struct pyro *p, const char *path, const char *what,
-			       struct pyro_error *err)
+static struct transfer *start_pack(struct pyro *p, const char *const *args, int in_fd,
+				   const char *what, struct pyro_error *err)
 {
-	const char *const args[] = {"pack", path, NULL};
 	struct transfer *t = mem_zalloc(1, sizeof(*t));
 	AUTO_FD int theirs = -1;
 	int pair[2];
@@ -81,14 +81,46 @@ struct transfer *transfer_pack(struct pyro *p, const char *path, const char *wha
 					 .part = "tar",
 					 .program = "pyro-tar",
 					 .args = args,
-					 .fds = &(const struct proc_fd){theirs, STDOUT_FILENO},
-					 .n_fds = 1,
+					 .fds = (const struct proc_fd[]){{theirs, STDOUT_FILENO},
+									 {in_fd, STDIN_FILENO}},
+					 .n_fds = in_fd < 0 ? 1 : 2,
 					 .report_as = 3,
 					 .report_max = REPORT_MAX,
 					 .what = what,
 				 },
 				 err);
 	return t->helper ? t : transfer_free(t);
+}
+
+struct transfer *transfer_pack(struct pyro *p, const char *path, const char *what,
+			       struct pyro_error *err)
+{
+	const char *const args[] = {"pack", path, NULL};
+
+	return start_pack(p, args, -1, what, err);
+}
+
+struct transfer *transfer_pack_project(struct pyro *p, const char *dir, int names_fd,
+				       const char *hint, struct pyro_error *err)
+{
+	const char *const args[] = {names_fd < 0 ? "pack-whole" : "pack-listed", dir, NULL};
+	struct transfer *t = start_pack(p, args, names_fd, "seed", err);
+
+	if (t)
+		t->hint = hint;
+	return t;
+}
+
+void transfer_skipped(const struct transfer *t, int64_t *ret_count, char ***ret_names)
+{
+	const json_t *names = json_object_get(t->result, "skipped");
+	size_t n = json_array_size(names);
+	char **v = mem_zalloc(n + 1, sizeof(*v));
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = mem_strdup(json_string_value(json_array_get(names, i)));
+	*ret_count = json_integer_value(json_object_get(t->result, "skipped_count"));
+	*ret_names = v;
 }
 
 struct transfer *transfer_free(struct transfer *t)
@@ -107,7 +139,9 @@ static int pack_ended(void *ctx, struct pyro_error *err)
 {
 	struct transfer *t = ctx;
 
-	return helper_finish(t->helper, deadline_in(SOURCE_MS), &t->result, err);
+	if (helper_finish(t->helper, deadline_in(SOURCE_MS), &t->result, err) == 0)
+		return 0;
+	return t->hint ? err_hint(err, "%s", t->hint) : -1;
 }
 
 int transfer_put(struct transfer *t, struct remote *r, const char *dest, struct transfer_tally *ret,

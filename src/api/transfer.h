@@ -34,6 +34,15 @@ int transfer_check_source(const char *name, const char *path, char **ret_path,
  */
 struct transfer *transfer_pack(struct pyro *p, const char *path, const char *what,
 			       struct pyro_error *err);
+/*
+ * The same of a project's directory (pyro-tar's project.h), from which what cannot be read is
+ * skipped: the files listed on names_fd, borrowed, or all of it for -1. `hint`, static, goes with
+ * the errors of packing.
+ */
+struct transfer *transfer_pack_project(struct pyro *p, const char *dir, int names_fd,
+				       const char *hint, struct pyro_error *err);
+/* What was skipped, after transfer_put(); *ret_names, some of them, is the caller's. */
+void transfer_skipped(const struct transfer *t, int64_t *ret_count, char ***ret_names);
 /* Puts it into the guest's directory, all or nothing. */
 int transfer_put(struct transfer *t, struct remote *r, const char *dest, struct transfer_tally *ret,
 		 struct pyro_error *err);

@@ -7,6 +7,7 @@
 #include "api/handle.h"
 #include "api/life.h"
 #include "api/machine.h"
+#include "api/project.h"
 #include "api/reap.h"
 #include "api/remote.h"
 #include "api/transfer.h"
@@ -195,6 +196,7 @@ struct tree *workspace_scan(struct remote *r, const char *relative, bool is_recu
 struct creation {
 	struct pyro *p;
 	struct pyro_workspace ws;
+	struct project_source project;
 	struct transfer *seed; /* NULL: empty */
 	struct secrets secrets;
 	struct machine m;
@@ -260,16 +262,22 @@ static int keep_secrets(struct creation *c, struct pyro_error *err)
 	return result;
 }
 
-/* The seed is packed from now on, while the machine starts. */
-static int begin_seed(struct creation *c, const char *seed_path, struct pyro_error *err)
+/* Where the files come from; what was given is packed from now on, while the machine starts. */
+static int choose_seed(struct creation *c, const char *seed_path, struct pyro_error *err)
 {
 	struct pyro_workspace_seed *seed = &c->ws.workspace_seed;
 	bool is_directory;
 
 	c->ws.has_workspace_seed = true;
-	if (!seed_path) {
+	if (!seed_path && project_choose(c->p, &c->project, err) < 0)
+		return -1;
+	if (!seed_path && c->project.kind == PROJECT_NONE) {
 		seed->mode = mem_strdup("empty");
 		seed->origin_kind = mem_strdup("empty");
+		return 0;
+	}
+	if (!seed_path) {
+		project_fill_seed(&c->project, seed);
 		return 0;
 	}
 	if (transfer_check_source("seed path", seed_path, &seed->seed_path, &is_directory, err) < 0)
@@ -278,6 +286,22 @@ static int begin_seed(struct creation *c, const char *seed_path, struct pyro_err
 	seed->origin_kind = mem_strdup("manual_seed_path");
 	seed->origin_ref = mem_strdup(seed->seed_path);
 	c->seed = transfer_pack(c->p, seed->seed_path, "seed", err);
+	return c->seed ? 0 : -1;
+}
+
+/* A clone is in the workspace's own directory, with which it goes, whatever becomes of us. */
+static char *clone_dir(const struct creation *c)
+{
+	return state_vm_file(c->p->state, c->ws.workspace_id, "clone");
+}
+
+static int begin_project(struct creation *c, struct pyro_error *err)
+{
+	AUTO_FREE char *clone = clone_dir(c);
+
+	if (c->project.kind == PROJECT_NONE)
+		return 0;
+	c->seed = project_pack(c->p, &c->project, clone, err);
 	return c->seed ? 0 : -1;
 }
 
@@ -340,16 +364,18 @@ static int start(struct creation *c, struct pyro_error *err)
 static int fill(struct creation *c, struct pyro_error *err)
 {
 	struct pyro_workspace_seed *seed = &c->ws.workspace_seed;
+	AUTO_FREE char *clone = clone_dir(c);
 	struct transfer_tally tally;
 
 	if (!c->seed)
 		return 0;
-	handle_phase(c->p, "workspace-create", "phase=seed path=%s", seed->seed_path);
+	handle_phase(c->p, "workspace-create", "phase=seed path=%s", seed->origin_ref);
 	if (transfer_put(c->seed, c->m.remote, "", &tally, err) < 0)
 		return -1;
 	seed->entry_count = tally.entries;
 	seed->bytes_written = tally.bytes;
-	return 0;
+	transfer_skipped(c->seed, &seed->skipped_count, &seed->skipped);
+	return c->project.kind == PROJECT_CLONE ? dir_remove(clone, err) : 0;
 }
 
 /* An empty workspace on a template's disk has a baseline already; resets go by this note. */
@@ -398,6 +424,7 @@ static int complete(struct creation *c, struct pyro_error *err)
 static void creation_done(struct creation *c)
 {
 	(void)transfer_free(c->seed);
+	project_source_done(&c->project);
 	machine_done(&c->m);
 	fd_close(&c->hold);
 	fd_close(&c->alive);
@@ -409,11 +436,11 @@ static void creation_done(struct creation *c)
 static int create(struct creation *c, const struct pyro_create_workspace_args *a,
 		  struct pyro_error *err)
 {
-	if (begin_seed(c, a->seed_path, err) < 0)
+	if (choose_seed(c, a->seed_path, err) < 0)
 		return -1;
 	handle_phase(c->p, "workspace-create", "phase=create environment=%s", a->environment);
 	describe(c, a);
-	if (enter(c, err) < 0 || start(c, err) < 0)
+	if (enter(c, err) < 0 || begin_project(c, err) < 0 || start(c, err) < 0)
 		return -1;
 	if (fill(c, err) < 0 || take_baseline(c, err) < 0 || complete(c, err) < 0) {
 		machine_give_up(c->p, &c->m, true);

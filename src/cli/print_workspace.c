@@ -58,8 +58,10 @@ static void seed_line(struct buf *out, const struct pyro_workspace_seed *seed)
 	}
 	buf_printf(&value, "%s %s, ",
 		   strcmp(seed->mode, "directory") == 0 ? "directory" : "archive",
-		   seed->seed_path ? seed->seed_path : "");
+		   seed->origin_ref ? seed->origin_ref : "");
 	add_content(&value, seed->entry_count, seed->bytes_written);
+	if (seed->skipped_count)
+		buf_printf(&value, ", %lld skipped", (long long)seed->skipped_count);
 	line(out, "Seed", buf_text(&value));
 }
 

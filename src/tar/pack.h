@@ -4,8 +4,7 @@
  * The source is a directory, which becomes the entry "." and everything below it in order of names,
  * or a tar archive, plain or compressed by gzip, whose entries are passed on; whether their names
  * stay inside the workspace is for the guest's agent to judge, which must not trust this program
- * either. Owners become 0:0, and modes lose setuid, setgid and sticky; times are kept to the
- * nanosecond, links stay links, names are bytes. Sockets are left out.
+ * either. Sockets are left out.
  */
 #ifndef TAR_PACK_H
 #define TAR_PACK_H

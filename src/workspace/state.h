@@ -9,6 +9,7 @@
  *	        alive          locked by the VM's supervisor as long as it lives
  *	        change         locked by whoever starts, stops or deletes the VM
  *	        sock           the supervisor listens here
+ *	        clone/         of a workspace being made: the repository it is made from
  *	        manifest       of a workspace: metadata of its baseline (tree.h)
  *	        empty-baseline   of a workspace: its baseline is that of any new disk
  *	        outputs/       of a workspace: what commands printed (output.h)

@@ -132,14 +132,30 @@ int workspaces_add(struct records *r, const struct pyro_workspace *ws, struct py
 	return db_begin(r, err) < 0 ? -1 : db_commit(r, add(r, ws, err), err);
 }
 
+static char *words_json(char *const *words)
+{
+	json_t *list = json_array();
+	char *text;
+
+	for (; words && *words; words++)
+		json_array_append_new(list, json_string(*words));
+	text = json_dumps(list, JSON_COMPACT);
+	json_decref(list);
+	return text;
+}
+
 static int set_ready(struct records *r, const char *id, const struct pyro_workspace_seed *seed,
 		     const char *execution_mode, const char *accel, double now,
 		     struct pyro_error *err)
 {
+	AUTO_FREE char *skipped = words_json(seed->skipped);
+
 	if (db_run(r, err,
 		   "UPDATE workspace SET baseline_at = ?2, last_activity_at = ?2, "
-		   "seed_entry_count = ?3, seed_bytes = ?4 WHERE workspace_id = ?1",
-		   "tdii", id, now, seed->entry_count, seed->bytes_written) < 0)
+		   "seed_entry_count = ?3, seed_bytes = ?4, seed_skipped_count = ?5, "
+		   "seed_skipped = ?6 WHERE workspace_id = ?1",
+		   "tdiiit", id, now, seed->entry_count, seed->bytes_written, seed->skipped_count,
+		   skipped) < 0)
 		return -1;
 	return db_run(r, err,
 		      "UPDATE vm SET is_ephemeral = 0, state = 'started', execution_mode = ?2, "
@@ -234,7 +250,7 @@ int workspaces_reset(struct records *r, const char *id, double now, struct pyro_
 	"s.state = 'running'), "                                                              \
 	"(SELECT count(*) FROM service s WHERE s.workspace_id = w.workspace_id), "            \
 	"(SELECT count(*) FROM service s WHERE s.workspace_id = w.workspace_id "              \
-	"AND s.state = 'running') "                                                           \
+	"AND s.state = 'running'), w.seed_skipped_count, w.seed_skipped "                     \
 	"FROM workspace w JOIN vm ON vm.vm_id = w.workspace_id WHERE NOT vm.is_ephemeral "
 
 static struct pyro_workspace row_to_workspace(sqlite3_stmt *stmt)
@@ -257,7 +273,8 @@ static struct pyro_workspace row_to_workspace(sqlite3_stmt *stmt)
 		.workspace_path = mem_strdup("/workspace"),
 		.has_workspace_seed = true,
 		.workspace_seed = {db_text(stmt, 14), db_text(stmt, 15), db_text(stmt, 16),
-				   db_text(stmt, 17), db_int(stmt, 18), db_int(stmt, 19)},
+				   db_text(stmt, 17), db_int(stmt, 18), db_int(stmt, 19),
+				   db_int(stmt, 26), db_words(stmt, 27)},
 		.reset_count = db_int(stmt, 20),
 		.last_reset_at = db_real(stmt, 21),
 		.command_count = db_int(stmt, 22),
