@@ -18,7 +18,7 @@ _pyro()
 			return
 		fi
 		case "${path:+$path }$word" in
-		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'mcp' | 'mcp serve' | 'host' | 'host connect' | 'host print-config' | 'host doctor' | 'host repair' | 'prepare' | 'doctor' | 'demo' | 'completion' | 'help' | 'version')
+		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace wait' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'mcp' | 'mcp serve' | 'host' | 'host connect' | 'host print-config' | 'host doctor' | 'host repair' | 'prepare' | 'doctor' | 'demo' | 'completion' | 'help' | 'version')
 			path="${path:+$path }$word" ;;
 		esac
 	done
@@ -40,18 +40,19 @@ _pyro()
 	'vm list') offer=' --json --help' ;;
 	'vm network-info') offer=' --json --help' ;;
 	'vm reap-expired') offer=' --json --help' ;;
-	'workspace') offer='create list update status summary logs start stop delete reset exec cancel diff export sync file patch snapshot shell service disk  --help' ;;
+	'workspace') offer='create list update status summary logs start stop delete reset exec wait cancel diff export sync file patch snapshot shell service disk  --help' ;;
 	'workspace create') offer=' --seed-path --name --label --vcpu-count --mem-mib --ttl-seconds --network-policy --allow-host-compat --secret --secret-file --id-only --json --help' environments=1 ;;
 	'workspace list') offer=' --json --help' ;;
 	'workspace update') offer=' --name --clear-name --label --clear-label --json --help' ;;
 	'workspace status') offer=' --json --help' ;;
 	'workspace summary') offer=' --json --help' ;;
-	'workspace logs') offer=' --json --help' ;;
+	'workspace logs') offer=' --sequence --offset --max-bytes --json --help' ;;
 	'workspace start') offer=' --json --help' ;;
 	'workspace stop') offer=' --json --help' ;;
 	'workspace delete') offer=' --json --help' ;;
 	'workspace reset') offer=' --snapshot --json --help' ;;
-	'workspace exec') offer=' --timeout-seconds --secret-env --json --help' ;;
+	'workspace exec') offer=' --timeout-seconds --wait-seconds --secret-env --json --help' ;;
+	'workspace wait') offer=' --wait-seconds --json --help' ;;
 	'workspace cancel') offer=' --json --help' ;;
 	'workspace diff') offer=' --json --help' ;;
 	'workspace export') offer=' --output --json --help' ;;

@@ -4,7 +4,7 @@ function __pyro_environments
 end
 
 function __pyro_at
-	set -l known 'env' 'env list' 'env pull' 'env inspect' 'env prune' 'run' 'vm' 'vm create' 'vm start' 'vm exec' 'vm stop' 'vm delete' 'vm status' 'vm list' 'vm network-info' 'vm reap-expired' 'workspace' 'workspace create' 'workspace list' 'workspace update' 'workspace status' 'workspace summary' 'workspace logs' 'workspace start' 'workspace stop' 'workspace delete' 'workspace reset' 'workspace exec' 'workspace cancel' 'workspace diff' 'workspace export' 'workspace sync' 'workspace sync push' 'workspace file' 'workspace file list' 'workspace file read' 'workspace file write' 'workspace patch' 'workspace patch apply' 'workspace snapshot' 'workspace snapshot create' 'workspace snapshot list' 'workspace snapshot delete' 'workspace shell' 'workspace shell open' 'workspace shell list' 'workspace shell attach' 'workspace shell read' 'workspace shell write' 'workspace shell signal' 'workspace shell close' 'workspace service' 'workspace service start' 'workspace service list' 'workspace service status' 'workspace service logs' 'workspace service stop' 'workspace disk' 'workspace disk export' 'workspace disk list' 'workspace disk read' 'mcp' 'mcp serve' 'host' 'host connect' 'host print-config' 'host doctor' 'host repair' 'prepare' 'doctor' 'demo' 'completion' 'help' 'version'
+	set -l known 'env' 'env list' 'env pull' 'env inspect' 'env prune' 'run' 'vm' 'vm create' 'vm start' 'vm exec' 'vm stop' 'vm delete' 'vm status' 'vm list' 'vm network-info' 'vm reap-expired' 'workspace' 'workspace create' 'workspace list' 'workspace update' 'workspace status' 'workspace summary' 'workspace logs' 'workspace start' 'workspace stop' 'workspace delete' 'workspace reset' 'workspace exec' 'workspace wait' 'workspace cancel' 'workspace diff' 'workspace export' 'workspace sync' 'workspace sync push' 'workspace file' 'workspace file list' 'workspace file read' 'workspace file write' 'workspace patch' 'workspace patch apply' 'workspace snapshot' 'workspace snapshot create' 'workspace snapshot list' 'workspace snapshot delete' 'workspace shell' 'workspace shell open' 'workspace shell list' 'workspace shell attach' 'workspace shell read' 'workspace shell write' 'workspace shell signal' 'workspace shell close' 'workspace service' 'workspace service start' 'workspace service list' 'workspace service status' 'workspace service logs' 'workspace service stop' 'workspace disk' 'workspace disk export' 'workspace disk list' 'workspace disk read' 'mcp' 'mcp serve' 'host' 'host connect' 'host print-config' 'host doctor' 'host repair' 'prepare' 'doctor' 'demo' 'completion' 'help' 'version'
 	set -l path ''
 	set -l tokens (commandline -opc)
 	for word in $tokens[2..-1]
@@ -104,6 +104,7 @@ complete -c pyro -n '__pyro_at "workspace"' -a 'stop' -d 'Stop a workspace and k
 complete -c pyro -n '__pyro_at "workspace"' -a 'delete' -d 'Delete a workspace with its files, snapshots, history and everything that runs in it'
 complete -c pyro -n '__pyro_at "workspace"' -a 'reset' -d 'Bring back the files, processes and /tmp of a snapshot or of the seed'
 complete -c pyro -n '__pyro_at "workspace"' -a 'exec' -d 'Run a command in /workspace and wait for its end'
+complete -c pyro -n '__pyro_at "workspace"' -a 'wait' -d 'Wait until a command of a workspace has ended, and show what it printed'
 complete -c pyro -n '__pyro_at "workspace"' -a 'cancel' -d 'Kill a command of a workspace with everything that it started'
 complete -c pyro -n '__pyro_at "workspace"' -a 'diff' -d 'Compare /workspace with its state at creation, as a patch'
 complete -c pyro -n '__pyro_at "workspace"' -a 'export' -d 'Copy a file or directory of /workspace to a new path on the host'
@@ -141,6 +142,9 @@ complete -c pyro -n '__pyro_at "workspace status"' -l json -d 'Print one JSON ob
 complete -c pyro -n '__pyro_at "workspace status"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "workspace summary"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "workspace summary"' -l help -d 'Show help'
+complete -c pyro -n '__pyro_at "workspace logs"' -l sequence -x -d 'Only the command of this number'
+complete -c pyro -n '__pyro_at "workspace logs"' -l offset -x -d 'Where to begin in each stream, in bytes: next_offset of the last read'
+complete -c pyro -n '__pyro_at "workspace logs"' -l max-bytes -x -d 'How much of each stream to return; without it, all that is kept'
 complete -c pyro -n '__pyro_at "workspace logs"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "workspace logs"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "workspace start"' -l json -d 'Print one JSON object on stdout'
@@ -153,9 +157,13 @@ complete -c pyro -n '__pyro_at "workspace reset"' -l snapshot -x -d 'Name of a s
 complete -c pyro -n '__pyro_at "workspace reset"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "workspace reset"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "workspace exec"' -l timeout-seconds -x -d 'Kill the command after this many seconds'
+complete -c pyro -n '__pyro_at "workspace exec"' -l wait-seconds -x -d 'Return after this many seconds, while the command goes on; without it, at its end'
 complete -c pyro -n '__pyro_at "workspace exec"' -l secret-env -x -d 'Secrets by name, and the environment variable that each becomes'
 complete -c pyro -n '__pyro_at "workspace exec"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "workspace exec"' -l help -d 'Show help'
+complete -c pyro -n '__pyro_at "workspace wait"' -l wait-seconds -x -d 'Wait no longer than this; without it, until the command has ended'
+complete -c pyro -n '__pyro_at "workspace wait"' -l json -d 'Print one JSON object on stdout'
+complete -c pyro -n '__pyro_at "workspace wait"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "workspace cancel"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "workspace cancel"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "workspace diff"' -l json -d 'Print one JSON object on stdout'

@@ -216,30 +216,43 @@ static void fill_output(const struct capture *c, char **text, int64_t *bytes, bo
 	*truncated = capture_is_truncated(c);
 }
 
-/* args are taken. */
+static int fill_run(const struct machine *m, const char *const *command, const json_t *result,
+		    const struct remote_output *output, struct pyro_run *ret,
+		    struct pyro_error *err)
+{
+	struct outcome outcome;
+
+	if (outcome_take(result, &outcome, err) < 0)
+		return -1;
+	ret->exit_code = outcome.exit_code;
+	ret->duration_ms = outcome.duration_ms;
+	ret->timed_out = outcome.timed_out;
+	ret->command = strv_dup(command);
+	ret->execution_mode = mem_strdup(m->execution_mode);
+	ret->accel = mem_strdup(m->accel);
+	fill_output(&output->out, &ret->stdout, &ret->stdout_bytes, &ret->stdout_truncated);
+	fill_output(&output->err, &ret->stderr, &ret->stderr_bytes, &ret->stderr_truncated);
+	return 0;
+}
+
+/* args are taken. *ret_state is NULL for a machine without a history. */
 static int run(struct machine *m, json_t *args, const char *const *command, struct pyro_run *ret,
-	       int64_t *ret_sequence, struct pyro_error *err)
+	       int64_t *ret_sequence, char **ret_state, struct pyro_error *err)
 {
 	struct remote_output output;
-	struct outcome outcome;
 	json_t *result = NULL;
+	const char *state;
 	int r;
 
 	capture_init(&output.out, OUTPUT_KEPT);
 	capture_init(&output.err, OUTPUT_KEPT);
 	r = remote_exec(m->remote, args, &output, &result, err);
-	if (r == 0)
-		r = outcome_take(result, &outcome, err);
+	state = json_string_value(json_object_get(result, "state"));
+	if (r == 0 && !(state && strcmp(state, "running") == 0))
+		r = fill_run(m, command, result, &output, ret, err);
 	if (r == 0) {
-		ret->exit_code = outcome.exit_code;
-		ret->duration_ms = outcome.duration_ms;
-		ret->timed_out = outcome.timed_out;
-		ret->command = strv_dup(command);
-		ret->execution_mode = mem_strdup(m->execution_mode);
-		ret->accel = mem_strdup(m->accel);
-		fill_output(&output.out, &ret->stdout, &ret->stdout_bytes, &ret->stdout_truncated);
-		fill_output(&output.err, &ret->stderr, &ret->stderr_bytes, &ret->stderr_truncated);
 		*ret_sequence = json_integer_value(json_object_get(result, "sequence"));
+		*ret_state = mem_strdup(state);
 	}
 	json_decref(result);
 	capture_done(&output.out);
@@ -250,9 +263,11 @@ static int run(struct machine *m, json_t *args, const char *const *command, stru
 int machine_exec(struct machine *m, const char *const *command, int64_t timeout_seconds,
 		 struct pyro_run *ret, struct pyro_error *err)
 {
-	int64_t none;
+	AUTO_FREE char *no_state = NULL;
+	int64_t no_sequence;
 
-	return run(m, exec_args(command, timeout_seconds), command, ret, &none, err);
+	return run(m, exec_args(command, timeout_seconds), command, ret, &no_sequence, &no_state,
+		   err);
 }
 
 /* A history remembers what was run, not programs of megabytes that were handed over as a word. */
@@ -282,7 +297,7 @@ json_t *machine_recorded_command(const char *const *command)
 }
 
 int machine_exec_recorded(struct machine *m, const struct machine_command *c, struct pyro_run *ret,
-			  int64_t *ret_sequence, struct pyro_error *err)
+			  int64_t *ret_sequence, char **ret_state, struct pyro_error *err)
 {
 	json_t *args = exec_args(c->command, c->timeout_seconds);
 
@@ -292,9 +307,10 @@ int machine_exec_recorded(struct machine *m, const struct machine_command *c, st
 	}
 	(void)json_object_set_new(args, "cwd", json_string(c->cwd));
 	(void)json_object_set_new(args, "record",
-				  json_pack("{s:o, s:s}", "command",
-					    machine_recorded_command(c->shown), "cwd", c->cwd));
-	return run(m, args, c->shown, ret, ret_sequence, err);
+				  json_pack("{s:o, s:s, s:I}", "command",
+					    machine_recorded_command(c->shown), "cwd", c->cwd,
+					    "wait_ms", (json_int_t)c->wait_seconds * 1000));
+	return run(m, args, c->shown, ret, ret_sequence, ret_state, err);
 }
 
 int machine_destroy(struct machine *m, struct pyro_error *err)

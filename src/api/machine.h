@@ -58,15 +58,18 @@ struct machine_command {
 	const char *const *shown; /* the same as results and the history have it */
 	const char *cwd;
 	int64_t timeout_seconds;
+	int64_t wait_seconds;          /* 0: until it ends */
 	const char *const *secret_env; /* as in the operations; NULL: none */
 };
 
 /*
  * As machine_exec(), recorded in the history of the workspace under the number *ret_sequence. The
- * command goes on if we die; a pyro_cancel() ends it.
+ * command goes on if we die; a pyro_cancel() ends it. *ret_state is the history's, the caller's;
+ * where it is "running", the wait ran out and *ret is untouched.
  */
 int machine_exec_recorded(struct machine *m, const struct machine_command *command,
-			  struct pyro_run *ret, int64_t *ret_sequence, struct pyro_error *err);
+			  struct pyro_run *ret, int64_t *ret_sequence, char **ret_state,
+			  struct pyro_error *err);
 
 /*
  * Undoes a start, or an owned machine: ends it, waits until it is gone and hangs up. Works after

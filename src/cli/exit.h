@@ -17,6 +17,7 @@ struct buf;
 struct pyro_error;
 
 #define EXIT_USAGE 2
+#define EXIT_WAIT_OVER 124 /* as a command that timed out, but it still runs */
 #define EXIT_OWN 125
 #define EXIT_PIPE 141
 

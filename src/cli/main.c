@@ -55,13 +55,21 @@ static void pass_input(struct pyro *p, const struct op_row *op)
 		pyro_set_input(p, STDIN_FILENO);
 }
 
+/* As `timeout` has it for one that still runs; none of its own for one whose machine ended. */
+static int exec_code(const struct pyro_workspace_exec *exec)
+{
+	if (strcmp(exec->state, "running") == 0)
+		return EXIT_WAIT_OVER;
+	return exec->exit_code == PYRO_NONE ? EXIT_OWN : (int)exec->exit_code;
+}
+
 /* Of a command that ran: its own. 1 where a chat host has drifted. */
 static int code_of(const struct op_row *op, const void *record)
 {
 	if (op->ret == &ops_records[REC_run])
 		return (int)((const struct pyro_run *)record)->exit_code;
 	if (op->ret == &ops_records[REC_workspace_exec])
-		return (int)((const struct pyro_workspace_exec *)record)->exit_code;
+		return exec_code(record);
 	if (op == &ops_rows[OP_attach_shell] &&
 	    ((const struct pyro_shell *)record)->exit_code != PYRO_NONE)
 		return (int)((const struct pyro_shell *)record)->exit_code;
@@ -153,7 +161,10 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 	if (op->ret == &ops_records[REC_run])
 		show_run(&show, op->cli, record);
 	if (op->ret == &ops_records[REC_workspace_exec])
-		show_exec(&show, record);
+		show_exec(&show,
+			  op == &ops_rows[OP_wait_workspace_exec] ? "workspace-wait"
+								  : "workspace-exec",
+			  record);
 	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, &style, as_json);
 	values_done(op->ret, record);
 	return code;

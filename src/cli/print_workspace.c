@@ -300,12 +300,21 @@ static void print_entry(struct buf *out, const struct pyro_workspace_command *c,
 	buf_puts(out, "\n");
 }
 
+/* Of output that was asked for in parts. */
+static void add_more(struct buf *note, const char *id, const struct pyro_workspace_command *c)
+{
+	if (c->next_offset != PYRO_NONE)
+		buf_printf(note, "More: pyro workspace logs %s --sequence %lld --offset %lld\n", id,
+			   (long long)c->sequence, (long long)c->next_offset);
+}
+
 static void print_logs(struct buf *out, struct buf *note, const struct pyro_workspace_logs *logs,
 		       bool colour)
 {
 	for (size_t i = 0; i < logs->entries_count; i++) {
 		buf_puts(out, i ? "\n" : "");
 		print_entry(out, &logs->entries[i], colour);
+		add_more(note, logs->workspace_id, &logs->entries[i]);
 	}
 	if (!logs->entries_count)
 		buf_puts(note, "No commands since the last reset.\n");

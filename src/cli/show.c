@@ -230,17 +230,29 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 		phase_line(s, op, detail);
 }
 
-void show_exec(struct show *s, const struct pyro_workspace_exec *exec)
+void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec *exec)
 {
-	AUTO_FREE char *detail = mem_printf(
-		"workspace_id=%s sequence=%lld exit_code=%lld duration_ms=%lld execution_mode=%s",
-		exec->workspace_id, (long long)exec->sequence, (long long)exec->exit_code,
-		(long long)exec->duration_ms, exec->execution_mode);
+	AUTO_BUF struct buf detail = BUF_INIT(4096);
 
+	buf_printf(&detail, "workspace_id=%s sequence=%lld ", exec->workspace_id,
+		   (long long)exec->sequence);
+	if (strcmp(exec->state, "finished") != 0)
+		buf_printf(&detail, "state=%s ", exec->state);
+	if (exec->exit_code != PYRO_NONE)
+		buf_printf(&detail, "exit_code=%lld ", (long long)exec->exit_code);
+	if (exec->duration_ms != PYRO_NONE)
+		buf_printf(&detail, "duration_ms=%lld ", (long long)exec->duration_ms);
+	buf_printf(&detail, "execution_mode=%s", exec->execution_mode);
 	if (strcmp(exec->execution_mode, "host_compat") == 0)
 		warn_host_compat(s, "");
-	if (!s->is_quiet)
-		phase_line(s, "workspace-exec", detail);
+	if (s->is_quiet)
+		return;
+	phase_line(s, op, buf_text(&detail));
+	if (exec->next_step) {
+		AUTO_FREE char *line = mem_printf("still running: %s\n", exec->next_step);
+
+		(void)exit_write(STDERR_FILENO, line, strlen(line));
+	}
 }
 
 void show_init(struct show *s, struct pyro *p, bool is_quiet, const volatile sig_atomic_t *caught)

@@ -32,7 +32,8 @@ void show_init(struct show *s, struct pyro *p, bool is_quiet, const volatile sig
 void show_begin_line(struct show *s);
 /* The last line of a run, on stderr. */
 void show_run(struct show *s, const char *op, const struct pyro_run *run);
-void show_exec(struct show *s, const struct pyro_workspace_exec *exec);
+/* The same of a command in a workspace, and what to do about one that still runs. */
+void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec *exec);
 
 /* Whether the descriptor is a terminal that shows colours. */
 bool show_has_colour(int fd);

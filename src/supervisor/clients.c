@@ -87,14 +87,26 @@ static void release_asked(struct mux_call *call, enum mux_kind kind, const char 
 	call_answer(call, json_object());
 }
 
-static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+static int64_t sequence_of(const char *data, size_t len)
 {
 	json_t *args = json_loadb(data, len, 0, NULL);
-	bool is_killed = relay_kill(mux_call_ctx(call),
-				    json_integer_value(json_object_get(args, "sequence")));
+	int64_t sequence = json_integer_value(json_object_get(args, "sequence"));
+
+	json_decref(args);
+	return sequence;
+}
+
+static void wait_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	(void)kind;
+	relay_wait(mux_call_ctx(call), call, sequence_of(data, len));
+}
+
+static void kill_asked(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
+{
+	bool is_killed = relay_kill(mux_call_ctx(call), sequence_of(data, len));
 
 	(void)kind;
-	json_decref(args);
 	call_answer(call, json_pack("{s:b}", "cancelled", is_killed));
 }
 
@@ -185,6 +197,7 @@ static const struct {
 	{"start", {.on_record = start_asked, .on_close = forget_call}},
 	{"own", {.on_record = own_asked, .on_close = forget_call}},
 	{"release", {.on_record = release_asked, .on_close = forget_call}},
+	{"wait", {.on_record = wait_asked, .on_close = forget_call}},
 	{"kill", {.on_record = kill_asked, .on_close = forget_call}},
 	{"network", {.on_record = network_asked, .on_close = forget_call}},
 	{"snapshot", {.on_record = snapshot_asked, .on_close = forget_call}},

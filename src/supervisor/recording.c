@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/redact.h"
+#include "channel/call.h"
 #include "channel/outcome.h"
 #include "supervisor/supervisor.h"
 #include "workspace/history.h"
@@ -11,12 +12,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAITERS_MAX 256
+
+/* A call that is answered at the end. */
+struct waiter {
+	struct mux_call *call;
+	struct recording *recording; /* NULL once it is answered */
+	struct waiter *next;
+};
+
 struct recording {
 	struct supervisor *s;
 	int64_t sequence;
 	struct output *out;
 	struct output *err;
 	int64_t started_ms;
+	struct waiter *waiters;
+	int n_waiters;
 	bool is_cancelled;
 };
 
@@ -105,6 +117,58 @@ void recording_cancel(struct recording *r)
 	r->is_cancelled = true;
 }
 
+static void waiter_closed(struct mux_call *call, const struct pyro_error *error)
+{
+	struct waiter *waiter = mux_call_ctx(call);
+	struct recording *r = waiter->recording;
+
+	(void)error;
+	if (r) {
+		struct waiter **at = &r->waiters;
+
+		while (*at != waiter)
+			at = &(*at)->next;
+		*at = waiter->next;
+		r->n_waiters--;
+	}
+	free(waiter);
+}
+
+void recording_wait(struct recording *r, struct mux_call *call)
+{
+	static const struct mux_call_ops ops = {.on_close = waiter_closed};
+	struct waiter *waiter;
+	struct pyro_error error;
+
+	if (r->n_waiters == WAITERS_MAX) {
+		(void)err_set(&error, PYRO_E_LIMIT, "%d calls wait for command %lld already",
+			      WAITERS_MAX, (long long)r->sequence);
+		mux_fail(call, &error);
+		return;
+	}
+	waiter = mem_zalloc(1, sizeof(*waiter));
+	*waiter = (struct waiter){call, r, r->waiters};
+	r->waiters = waiter;
+	r->n_waiters++;
+	mux_accept(call, &ops, waiter);
+}
+
+static void answer_waiters(struct recording *r)
+{
+	bool is_forgotten = r->s->is_resetting || r->s->ending == ENDING_DESTROY;
+
+	while (r->waiters) {
+		struct waiter *waiter = r->waiters;
+
+		r->waiters = waiter->next;
+		waiter->recording = NULL;
+		if (is_forgotten)
+			mux_fail(waiter->call, &r->s->reason);
+		else
+			call_answer(waiter->call, json_object());
+	}
+}
+
 int recording_end(struct recording *r, json_t *result, struct pyro_error *err)
 {
 	struct history_result outcome = {
@@ -129,8 +193,11 @@ int recording_end(struct recording *r, json_t *result, struct pyro_error *err)
 	records = supervisor_records(r->s, err);
 	if (!records || history_end(records, r->s->vm_id, r->sequence, &outcome, err) < 0)
 		status = -1;
-	if (result)
+	if (result) {
 		(void)json_object_set_new(result, "sequence", json_integer(r->sequence));
+		(void)json_object_set_new(result, "state", json_string(outcome.state));
+	}
+	answer_waiters(r);
 	recording_free(r);
 	return status;
 }

@@ -26,8 +26,13 @@ void recording_output(struct recording *recording, enum mux_kind kind, const voi
 /* It is being killed on request: what it ends with is no result. */
 void recording_cancel(struct recording *recording);
 /*
- * Its end: with the agent's result, which gets the member "sequence" and is checked, or NULL where
- * there is none because the machine is gone. Frees; NULL is fine.
+ * Answers the call, which the recording takes, once its end is in the history: {}, or why the
+ * history ends, too. The client may leave before.
+ */
+void recording_wait(struct recording *recording, struct mux_call *call);
+/*
+ * Its end: with the agent's result, which gets the members "sequence" and "state" and is checked,
+ * or NULL where there is none because the machine is gone. Frees; NULL is fine.
  */
 int recording_end(struct recording *recording, json_t *result, struct pyro_error *err);
 

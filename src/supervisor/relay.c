@@ -10,7 +10,8 @@
  *
  * An exec of a workspace is recorded (recording.h): what it prints goes to disk on its way, and it
  * is not its client's any more: it ends by itself, when its client cancels it, when somebody calls
- * kill, or with the machine, but not because a connection broke.
+ * kill, or with the machine, but not because a connection broke. A client that gave a time to wait
+ * is let go when that is over: it is told the number, and the command goes on as if it had left.
  *
  * What a command prints is redacted before anybody sees or keeps it; errors are, too. What other
  * calls stream are files, whose bytes stay as they are on this way.
@@ -56,6 +57,7 @@ struct relay {
 	struct printed out;
 	struct printed err;
 	struct loop_timer timeout;
+	struct loop_timer wait; /* when the client is let go */
 	int64_t started_at;
 	size_t late; /* bytes that came after it should have ended */
 	bool is_late;
@@ -78,6 +80,7 @@ static void relay_free(struct relay *relay)
 		at = &(*at)->next;
 	*at = relay->next;
 	loop_clear_timer(relay->s->loop, &relay->timeout);
+	loop_clear_timer(relay->s->loop, &relay->wait);
 	(void)recording_end(relay->recording, NULL, NULL);
 	redactor_done(&relay->out.redactor);
 	redactor_done(&relay->err.redactor);
@@ -256,22 +259,45 @@ static void kill_command(struct relay *relay)
 		mux_send(relay->agent.call, MUX_JSON, kill, strlen(kill));
 }
 
-/* What nobody waits for any more is dropped; a recorded command only if its client said so. */
-static void client_gone(struct relay *relay, const struct pyro_error *error)
+/* A recorded command goes on without its client: no more input comes, nobody slows it down. */
+static void go_on_alone(struct relay *relay)
 {
 	size_t owed = relay->agent.owed;
 
+	if (relay->has_input)
+		mux_send(relay->agent.call, MUX_IN, NULL, 0);
+	relay->has_input = false;
+	relay->agent.owed = 0;
+	mux_consume(relay->agent.call, owed);
+}
+
+/* What nobody waits for any more is dropped; a recorded command only if its client said so. */
+static void client_gone(struct relay *relay, const struct pyro_error *error)
+{
 	if (!relay->recording) {
 		mux_cancel(relay->agent.call);
 		return;
 	}
 	if (error->code == PYRO_E_CANCELLED)
 		kill_command(relay);
-	if (relay->has_input)
-		mux_send(relay->agent.call, MUX_IN, NULL, 0);
-	relay->has_input = false;
-	relay->agent.owed = 0;
-	mux_consume(relay->agent.call, owed);
+	go_on_alone(relay);
+}
+
+/* The client's time to wait is over. */
+static void let_client_go(struct loop_timer *timer)
+{
+	static const struct mux_call_ops no_ops = {0};
+	struct relay *relay = timer->ctx;
+	struct mux_call *client = relay->client.call;
+
+	if (!client || !relay->recording || !relay->agent.call)
+		return;
+	relay->client.call = NULL;
+	mux_accept(client, &no_ops, NULL);
+	call_answer(client, json_pack("{s:I, s:s}", "sequence",
+				      (json_int_t)recording_sequence(relay->recording), "state",
+				      "running"));
+	go_on_alone(relay);
 }
 
 static void side_close(struct mux_call *call, const struct pyro_error *error)
@@ -280,8 +306,10 @@ static void side_close(struct mux_call *call, const struct pyro_error *error)
 	struct relay *relay = side->relay;
 
 	side->call = NULL;
-	if (side == &relay->agent)
+	if (side == &relay->agent) {
 		flush_printed(relay);
+		(void)recording_end(TAKE_PTR(relay->recording), NULL, NULL);
+	}
 	/* A recorded command has its timeout also when nobody waits for it any more. */
 	if (side == &relay->agent || !relay->recording)
 		loop_clear_timer(relay->s->loop, &relay->timeout);
@@ -326,6 +354,7 @@ static void answer_timeout(struct loop_timer *timer)
 	}
 	send_timeout(relay);
 }
+
 static void keep_timeout(struct relay *relay, const char *args, size_t len)
 {
 	json_t *object = json_loadb(args, len, 0, NULL);
@@ -359,6 +388,17 @@ bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name)
 	return true;
 }
 
+static void keep_wait(struct relay *relay, const json_t *record)
+{
+	json_int_t ms = json_integer_value(json_object_get(record, "wait_ms"));
+
+	if (ms > 0) {
+		relay->wait.on_time = let_client_go;
+		relay->wait.ctx = relay;
+		loop_set_timer(relay->s->loop, &relay->wait, deadline_in(ms));
+	}
+}
+
 /*
  * What the agent is told: what the client said, without "record", which is for us, and with the
  * values of secrets where it named them. NULL with err.
@@ -376,6 +416,7 @@ static char *agent_args(struct relay *relay, const char *data, size_t len, struc
 		if (record)
 			relay->recording = recording_begin(relay->s, record, err);
 		if (!record || relay->recording) {
+			keep_wait(relay, record);
 			(void)json_object_del(args, "record");
 			text = json_dumps(args, JSON_COMPACT);
 		}
@@ -443,12 +484,30 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 	mux_accept(call, &client_ops, &relay->client);
 }
 
-bool relay_kill(struct supervisor *s, int64_t sequence)
+/* That of a recorded command which runs, or NULL. */
+static struct relay *find(struct supervisor *s, int64_t sequence)
 {
 	for (struct relay *relay = s->relays; relay; relay = relay->next)
-		if (relay->recording && recording_sequence(relay->recording) == sequence) {
-			kill_command(relay);
-			return true;
-		}
-	return false;
+		if (relay->recording && recording_sequence(relay->recording) == sequence)
+			return relay;
+	return NULL;
+}
+
+void relay_wait(struct supervisor *s, struct mux_call *call, int64_t sequence)
+{
+	struct relay *relay = find(s, sequence);
+
+	if (relay)
+		recording_wait(relay->recording, call);
+	else
+		call_answer(call, json_object());
+}
+
+bool relay_kill(struct supervisor *s, int64_t sequence)
+{
+	struct relay *relay = find(s, sequence);
+
+	if (relay)
+		kill_command(relay);
+	return relay;
 }

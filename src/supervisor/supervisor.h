@@ -12,7 +12,12 @@
  *	before it is answered
  * own {}: the VM ends with this connection
  * release {}: it does not any more
- * hello, exec, scan, read, put, pack: as the agent's, relayed (relay.c)
+ * hello, exec, scan, read, put, pack: as the agent's, relayed (relay.c). An exec with "record",
+ *	{command, cwd, wait_ms}, is one of a workspace's history: its result has {sequence, state},
+ *	and is only that, with state "running", when it has not ended after wait_ms (0: no bound);
+ *	then it goes on without input
+ * wait {sequence}: {}, once no recorded exec of that number runs: how it ended is in the history;
+ *	an error if the history is going, too
  * kill {sequence}: ends a recorded exec, wherever it was called; {cancelled}
  * network {}: {up}, whether the packets of its device are carried
  * snapshot {name}: keeps the disk under that name, flushed; replaces one of that name
@@ -140,6 +145,8 @@ void clients_close(struct supervisor *s);
 void relay_open(struct supervisor *s, struct mux_call *call, const char *name);
 /* Whether the machine takes no calls, not yet or not any more; then the call is answered. */
 bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name);
+/* Answers the call when no recorded exec of that number runs any more. */
+void relay_wait(struct supervisor *s, struct mux_call *call, int64_t sequence);
 /* Kills the recorded exec of that number; false if none runs. */
 bool relay_kill(struct supervisor *s, int64_t sequence);
 

@@ -75,17 +75,35 @@ static struct pyro_workspace_command row_to_command(sqlite3_stmt *stmt)
 		.duration_ms = db_int(stmt, 6),
 		.timed_out = db_int(stmt, 7) != 0,
 		.execution_mode = db_text(stmt, 8),
+		.next_offset = PYRO_NONE,
 	};
+}
+
+#define SELECT_COMMAND                                                               \
+	"SELECT sequence, state, command, cwd, started_at, exit_code, duration_ms, " \
+	"timed_out, execution_mode FROM command WHERE workspace_id = ?1 "
+
+int history_command(struct records *r, const char *id, int64_t sequence,
+		    struct pyro_workspace_command *ret, struct pyro_error *err)
+{
+	sqlite3_stmt *stmt =
+		db_query(r, err, SELECT_COMMAND "AND sequence = ?2", "ti", id, sequence);
+	int row = stmt ? db_step(r, stmt, err) : -1;
+
+	if (row == 1)
+		*ret = row_to_command(stmt);
+	db_end(stmt);
+	if (row != 0)
+		return row < 0 ? -1 : 0;
+	(void)err_set(err, PYRO_E_NOT_FOUND, "workspace '%s' has no command %lld", id,
+		      (long long)sequence);
+	return err_hint(err, "pyro workspace logs %s", id);
 }
 
 int history_commands(struct records *r, const char *id, struct pyro_workspace_command **ret,
 		     size_t *ret_count, struct pyro_error *err)
 {
-	sqlite3_stmt *stmt = db_query(
-		r, err,
-		"SELECT sequence, state, command, cwd, started_at, exit_code, duration_ms, "
-		"timed_out, execution_mode FROM command WHERE workspace_id = ?1 ORDER BY sequence",
-		"t", id);
+	sqlite3_stmt *stmt = db_query(r, err, SELECT_COMMAND "ORDER BY sequence", "t", id);
 	int row = -1;
 
 	*ret = NULL;

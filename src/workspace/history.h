@@ -34,6 +34,9 @@ int history_end(struct records *r, const char *id, int64_t sequence,
 		const struct history_result *result, struct pyro_error *err);
 /* Whatever seems to run does not any more: its machine is gone. */
 int history_interrupt(struct records *r, const char *id, struct pyro_error *err);
+/* One command, without output, the caller's. PYRO_E_NOT_FOUND if there is none of that number. */
+int history_command(struct records *r, const char *id, int64_t sequence,
+		    struct pyro_workspace_command *ret, struct pyro_error *err);
 /* The oldest first, without output. Each is the caller's, and the array. */
 int history_commands(struct records *r, const char *id, struct pyro_workspace_command **ret,
 		     size_t *ret_count, struct pyro_error *err);

@@ -1,9 +1,10 @@
 #include "workspace/output.h"
 
-#include "base/capture.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,39 +105,12 @@ struct output *output_close(struct output *o)
 	return NULL;
 }
 
-/* Bytes of the file, as far as it has them. */
-static void read_part(int fd, int64_t at, size_t len, struct buf *into)
-{
-	char *room = buf_room(into, len);
-	ssize_t n = room ? pread(fd, room, len, at) : 0;
-
-	buf_grew(into, n > 0 ? (size_t)n : 0);
-}
-
-static void read_capture(int fd, int64_t total, struct capture *c)
-{
-	int64_t ring_at = (int64_t)sizeof(struct header) + HEAD_BYTES;
-	int64_t in_ring = total - HEAD_BYTES;
-
-	c->total = total;
-	read_part(fd, sizeof(struct header), (size_t)(in_ring > 0 ? HEAD_BYTES : total), &c->head);
-	if (in_ring > RING_BYTES) {
-		int64_t split = in_ring % RING_BYTES;
-
-		read_part(fd, ring_at + split, (size_t)(RING_BYTES - split), &c->tail);
-		read_part(fd, ring_at, (size_t)split, &c->tail);
-	} else if (in_ring > 0) {
-		read_part(fd, ring_at, (size_t)in_ring, &c->tail);
-	}
-}
-
-int output_read(const char *dir, int64_t sequence, enum output_stream stream, char **ret_text,
-		int64_t *ret_bytes, bool *ret_is_truncated, struct pyro_error *err)
+int output_view_init(struct output_view *v, const char *dir, int64_t sequence,
+		     enum output_stream stream, struct pyro_error *err)
 {
 	AUTO_FREE char *path = path_of(dir, sequence, stream);
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	struct header header = {0};
-	struct capture c;
 
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, PYRO_E_NOT_FOUND, "there is no '%s'", path);
@@ -145,13 +119,109 @@ int output_read(const char *dir, int64_t sequence, enum output_stream stream, ch
 	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
 	    memcmp(header.magic, MAGIC, sizeof(MAGIC)) != 0 || header.total < 0)
 		return err_set(err, PYRO_E_PROTOCOL, "'%s' is damaged", path);
-	capture_init(&c, OUTPUT_KEPT);
-	read_capture(fd, header.total, &c);
-	*ret_text = capture_text(&c);
-	*ret_bytes = c.total;
-	*ret_is_truncated = capture_is_truncated(&c);
-	capture_done(&c);
+	*v = (struct output_view){TAKE_FD(fd), header.total};
 	return 0;
+}
+
+void output_view_done(struct output_view *v)
+{
+	fd_close(&v->fd);
+}
+
+/* What is not kept: from HEAD_BYTES up to here. */
+static int64_t gap_end(const struct output_view *v)
+{
+	return v->bytes > OUTPUT_KEPT ? v->bytes - RING_BYTES : HEAD_BYTES;
+}
+
+int64_t output_view_next(const struct output_view *v, int64_t offset)
+{
+	if (offset >= v->bytes)
+		return INT64_MAX;
+	return offset >= HEAD_BYTES && offset < gap_end(v) ? gap_end(v) : offset;
+}
+
+/* Bytes of the stream that are kept, as far as the file has them. */
+static void add_bytes(const struct output_view *v, int64_t from, int64_t to, struct buf *into)
+{
+	while (from < to) {
+		size_t room;
+		int64_t at = place_of(from, &room);
+		size_t n = to - from < (int64_t)room ? (size_t)(to - from) : room;
+		char *p = buf_room(into, n);
+		ssize_t got = p ? pread(v->fd, p, n, at) : 0;
+
+		buf_grew(into, got > 0 ? (size_t)got : 0);
+		if (got < (ssize_t)n)
+			return;
+		from += (int64_t)n;
+	}
+}
+
+/*
+ * Where the character begins that a cut at `at` would split, or `at`. At the gap a character lacks
+ * its rest: it goes.
+ */
+static int64_t character_start(const struct output_view *v, int64_t at)
+{
+	AUTO_BUF struct buf b = BUF_INIT(8);
+	bool has_gap = v->bytes > OUTPUT_KEPT, is_tail = has_gap && at >= gap_end(v);
+	int64_t first = is_tail ? gap_end(v) : 0;
+	int64_t last = has_gap && !is_tail ? HEAD_BYTES : v->bytes;
+	int64_t from = at - first < 3 ? first : at - 3;
+
+	if (at > last || at == v->bytes)
+		return at;
+	add_bytes(v, from, at + 3 < last ? at + 3 : last, &b);
+	for (size_t i = 0; (int64_t)i < at - from && i < b.len; i++) {
+		int n = utf8_next((const unsigned char *)b.data + i, b.len - i);
+
+		if (n < 0 || from + (int64_t)i + n > at)
+			return from + (int64_t)i;
+	}
+	return at;
+}
+
+/* The gap's end, without the rest of a character that began in it. */
+static int64_t tail_start(const struct output_view *v)
+{
+	AUTO_BUF struct buf b = BUF_INIT(8);
+	int64_t at = gap_end(v);
+
+	add_bytes(v, at, at + 3, &b);
+	for (size_t i = 0; i < b.len && ((unsigned char)b.data[i] & 0xC0) == 0x80; i++)
+		at++;
+	return at;
+}
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+char *output_view_text(const struct output_view *v, int64_t offset, int64_t end)
+{
+	AUTO_BUF struct buf b = BUF_INIT(2 * OUTPUT_KEPT);
+	int64_t from = character_start(v, smaller(offset, v->bytes));
+	int64_t to = character_start(v, smaller(end, v->bytes));
+
+	if (v->bytes <= OUTPUT_KEPT) {
+		add_bytes(v, from, to, &b);
+	} else {
+		int64_t head_end = character_start(v, HEAD_BYTES), tail = tail_start(v);
+
+		add_bytes(v, from, smaller(to, head_end), &b);
+		if (offset <= gap_end(v) && end > gap_end(v))
+			buf_printf(&b, "%s[... %lld bytes cut ...]\n", b.len ? "\n" : "",
+				   (long long)(tail - head_end));
+		add_bytes(v, larger(from, tail), to, &b);
+	}
+	return utf8_repair(buf_text(&b), b.len, NULL);
 }
 
 void output_remove(const char *dir, int64_t last_sequence)

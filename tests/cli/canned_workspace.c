@@ -104,12 +104,36 @@ int pyro_exec_workspace(struct pyro *p, const struct pyro_exec_workspace_args *a
 	*ret = (struct pyro_workspace_exec){
 		.workspace_id = mem_strdup("ws-1"),
 		.sequence = 4,
+		.state = mem_strdup(args->wait_seconds ? "running" : "finished"),
 		.command = strv_dup(args->command),
 		.cwd = mem_strdup("/workspace"),
 		.stdout = mem_strdup("captured"),
 		.stderr = mem_strdup(""),
-		.exit_code = code,
+		.exit_code = args->wait_seconds ? PYRO_NONE : code,
 		.duration_ms = 12,
+		.execution_mode = mem_strdup("guest_serial"),
+		.next_step = args->wait_seconds ? mem_strdup("pyro workspace wait ws-1 4") : NULL,
+	};
+	return 0;
+}
+
+int pyro_wait_workspace_exec(struct pyro *p, const struct pyro_wait_workspace_exec_args *args,
+			     struct pyro_workspace_exec *ret, struct pyro_error *err)
+{
+	static const char *const command[] = {"make", NULL};
+
+	(void)err;
+	canned_output(p, 1, "so far\n");
+	*ret = (struct pyro_workspace_exec){
+		.workspace_id = mem_strdup("ws-1"),
+		.sequence = args->sequence,
+		.state = mem_strdup("interrupted"),
+		.command = strv_dup(command),
+		.cwd = mem_strdup("/workspace"),
+		.stdout = mem_strdup("so far\n"),
+		.stderr = mem_strdup(""),
+		.exit_code = PYRO_NONE,
+		.duration_ms = PYRO_NONE,
 		.execution_mode = mem_strdup("guest_serial"),
 	};
 	return 0;
@@ -129,6 +153,7 @@ static void fill_command(struct pyro_workspace_command *c, int64_t sequence, con
 		.stderr = mem_strdup(""),
 		.duration_ms = PYRO_NONE,
 		.execution_mode = mem_strdup("guest_serial"),
+		.next_offset = PYRO_NONE,
 	};
 }
 

@@ -60,6 +60,19 @@ $ pyro workspace exec fix -- seven
 ! [workspace-exec] workspace_id=ws-1 sequence=4 exit_code=7 duration_ms=12 execution_mode=guest_serial
 [7]
 
+# a wait that ran out says how to go on, and ends as a timeout does
+$ pyro workspace exec fix --wait-seconds 5 -- hello
+hello
+! [workspace-exec] workspace_id=ws-1 sequence=4 state=running duration_ms=12 execution_mode=guest_serial
+! still running: pyro workspace wait ws-1 4
+[124]
+
+# wait shows what was printed; a command whose machine ended has no exit code
+$ pyro workspace wait fix 4
+so far
+! [workspace-wait] workspace_id=ws-1 sequence=4 state=interrupted execution_mode=guest_serial
+[125]
+
 # output of exec that ends without a newline stays as it is
 $ pyro workspace exec fix -- unended 2>/dev/null
 no newline

@@ -41,14 +41,25 @@ static void record(const char *text, size_t len, size_t piece)
 	(void)output_close(o);
 }
 
-static char *recorded(int64_t *ret_bytes, bool *ret_is_truncated)
+static int view_all(enum output_stream stream, char **ret_text, int64_t *ret_bytes,
+		    struct pyro_error *err)
+{
+	struct output_view v;
+
+	if (output_view_init(&v, test_dir(), 1, stream, err) < 0)
+		return -1;
+	*ret_text = output_view_text(&v, 0, INT64_MAX);
+	*ret_bytes = v.bytes;
+	output_view_done(&v);
+	return 0;
+}
+
+static char *recorded(int64_t *ret_bytes)
 {
 	struct pyro_error err;
 	char *text;
 
-	CHECK_OK(output_read(test_dir(), 1, OUTPUT_STDOUT, &text, ret_bytes, ret_is_truncated,
-			     &err),
-		 err);
+	CHECK_OK(view_all(OUTPUT_STDOUT, &text, ret_bytes, &err), err);
 	return text;
 }
 
@@ -72,18 +83,118 @@ TEST("recorded output reads as a capture of the same bytes does, whatever its le
 		AUTO_FREE char *text = pattern(len), *got = NULL, *want = NULL;
 		struct capture c;
 		int64_t bytes;
-		bool is_cut;
 
 		record(text, len, pieces[i % ARRAY_SIZE(pieces)]);
-		got = recorded(&bytes, &is_cut);
+		got = recorded(&bytes);
 		capture_init(&c, OUTPUT_KEPT);
 		capture_add(&c, text, len);
 		want = capture_text(&c);
 		capture_done(&c);
 		CHECK_INT(bytes, len);
-		CHECK_INT(is_cut, len > OUTPUT_KEPT);
 		CHECK(strcmp(got, want) == 0);
 	}
+}
+
+/* Reads all of it in parts of `size`, as one text. */
+static char *in_parts(int64_t size)
+{
+	struct buf b = BUF_INIT(2 * OUTPUT_KEPT);
+	struct pyro_error err;
+	struct output_view v;
+	int64_t at = 0;
+
+	CHECK_OK(output_view_init(&v, test_dir(), 1, OUTPUT_STDOUT, &err), err);
+	while ((at = output_view_next(&v, at)) != INT64_MAX) {
+		AUTO_FREE char *part = output_view_text(&v, at, at + size);
+
+		/* Three bytes of a character at the end, but not in the middle. */
+		CHECK(strlen(part) <= (size_t)size + 3 + strlen("\n[... 1234567 bytes cut ...]\n"));
+		buf_puts(&b, part);
+		at += size;
+	}
+	output_view_done(&v);
+	buf_puts(&b, "");
+	return buf_take(&b);
+}
+
+/* Without the newline before the line about the gap: at the start of a part there is none. */
+static void drop_newline(char *text)
+{
+	char *cut = strstr(text, "\n[... ");
+
+	if (cut)
+		memmove(cut, cut + 1, strlen(cut));
+}
+
+static void check_parts(int64_t size)
+{
+	AUTO_FREE char *parts = in_parts(size), *all = NULL;
+	int64_t bytes;
+
+	all = recorded(&bytes);
+	drop_newline(parts);
+	drop_newline(all);
+	CHECK(strcmp(parts, all) == 0);
+}
+
+TEST("recorded output in parts is the whole, each byte once, the gap told of once")
+{
+	static const int64_t lengths[] = {
+		10, HALF, HALF + 1, OUTPUT_KEPT, OUTPUT_KEPT + 1, OUTPUT_KEPT * 2 + HALF};
+	static const int64_t sizes[] = {9999, 65536, HALF - 1, HALF, OUTPUT_KEPT};
+
+	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
+		AUTO_FREE char *text = pattern((size_t)lengths[i]);
+
+		record(text, (size_t)lengths[i], 65536);
+		for (size_t j = 0; j < ARRAY_SIZE(sizes); j++)
+			check_parts(sizes[j]);
+	}
+	record("some words", 10, 10);
+	check_parts(1);
+}
+
+TEST("no part of recorded output splits a character, at the gap neither")
+{
+	static const char letters[] = "a\u00e4\u20ac\U0001f600";
+	struct buf b = BUF_INIT(OUTPUT_KEPT * 4);
+
+	for (size_t shift = 0; shift < 4; shift++) {
+		buf_reset(&b);
+		buf_append(&b, "xyz", shift);
+		while (b.len < OUTPUT_KEPT * 2 + 7)
+			buf_puts(&b, letters);
+		record(b.data, b.len, 65536);
+		check_parts(65537);
+		{
+			AUTO_FREE char *text = in_parts(10007);
+
+			CHECK(!strstr(text, "\ufffd"));
+		}
+		record(b.data, 40, 40);
+		for (int64_t size = 1; size < 6; size++)
+			check_parts(size);
+	}
+	buf_done(&b);
+}
+
+TEST("a part that begins where nothing is kept begins behind that, and says how much is missing")
+{
+	size_t len = OUTPUT_KEPT * 2;
+	AUTO_FREE char *text = pattern(len), *part = NULL;
+	struct pyro_error err;
+	struct output_view v;
+
+	record(text, len, 65536);
+	CHECK_OK(output_view_init(&v, test_dir(), 1, OUTPUT_STDOUT, &err), err);
+	CHECK_INT(output_view_next(&v, HALF - 1), HALF - 1);
+	CHECK_INT(output_view_next(&v, HALF), OUTPUT_KEPT + HALF);
+	CHECK_INT(output_view_next(&v, OUTPUT_KEPT), OUTPUT_KEPT + HALF);
+	CHECK_INT(output_view_next(&v, (int64_t)len), INT64_MAX);
+	part = output_view_text(&v, OUTPUT_KEPT + HALF, OUTPUT_KEPT + HALF + 3);
+	CHECK(strncmp(part, "[... 1048576 bytes cut ...]\n", 28) == 0);
+	CHECK(strncmp(part + 28, text + OUTPUT_KEPT + HALF, 3) == 0 && strlen(part) == 31);
+	output_view_done(&v);
 }
 
 TEST("recorded bytes that are no text read as valid UTF-8, streams apart")
@@ -92,14 +203,13 @@ TEST("recorded bytes that are no text read as valid UTF-8, streams apart")
 	struct output *o = output_open(test_dir(), 1, OUTPUT_STDERR, &err);
 	AUTO_FREE char *text = NULL;
 	int64_t bytes;
-	bool is_cut;
 
 	CHECK(o);
 	output_add(o, "a\xff\0z", 4);
-	CHECK_OK(output_read(test_dir(), 1, OUTPUT_STDERR, &text, &bytes, &is_cut, &err), err);
+	CHECK_OK(view_all(OUTPUT_STDERR, &text, &bytes, &err), err);
 	CHECK_INT(bytes, 4);
 	CHECK(strstr(text, "a\xef\xbf\xbd") == text && text[strlen(text) - 1] == 'z');
-	CHECK(output_read(test_dir(), 1, OUTPUT_STDOUT, &text, &bytes, &is_cut, &err) < 0);
+	CHECK(view_all(OUTPUT_STDOUT, &text, &bytes, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_NOT_FOUND);
 	(void)output_close(o);
 }
@@ -126,27 +236,26 @@ TEST("a recording that is damaged is refused, or reads as what is left of it")
 	int64_t negative = -1, bytes;
 	struct pyro_error err;
 	char *text;
-	bool is_cut;
 
 	for (size_t i = 0; i < ARRAY_SIZE(totals); i++) {
 		record("abc", 3, 3);
 		damage(16, &totals[i], sizeof(totals[i]));
-		text = recorded(&bytes, &is_cut);
+		text = recorded(&bytes);
 		CHECK(strncmp(text, "abc", 3) == 0 && bytes == totals[i]);
 		free(text);
 		cut_to(24);
-		text = recorded(&bytes, &is_cut);
+		text = recorded(&bytes);
 		CHECK(strspn(text, "\n[. 0123456789bytescut]") == strlen(text));
 		free(text);
 	}
 	damage(16, &negative, sizeof(negative));
-	CHECK(output_read(test_dir(), 1, OUTPUT_STDOUT, &text, &bytes, &is_cut, &err) < 0);
+	CHECK(view_all(OUTPUT_STDOUT, &text, &bytes, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_PROTOCOL);
 	record("abc", 3, 3);
 	damage(0, "other", 5);
-	CHECK(output_read(test_dir(), 1, OUTPUT_STDOUT, &text, &bytes, &is_cut, &err) < 0);
+	CHECK(view_all(OUTPUT_STDOUT, &text, &bytes, &err) < 0);
 	cut_to(10);
-	CHECK(output_read(test_dir(), 1, OUTPUT_STDOUT, &text, &bytes, &is_cut, &err) < 0);
+	CHECK(view_all(OUTPUT_STDOUT, &text, &bytes, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_PROTOCOL);
 }
 
@@ -155,11 +264,10 @@ TEST("a disk that is full ends the recording, and what was kept stays readable")
 	const struct rlimit limit = {100000, 100000};
 	AUTO_FREE char *text = pattern(300000), *got = NULL;
 	int64_t bytes;
-	bool is_cut;
 
 	CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && setrlimit(RLIMIT_FSIZE, &limit) == 0);
 	record(text, 300000, 7000);
-	got = recorded(&bytes, &is_cut);
+	got = recorded(&bytes);
 	CHECK(bytes > 90000 && bytes <= 100000);
 	CHECK(strlen(got) == (size_t)bytes && strncmp(got, text, (size_t)bytes) == 0);
 }
@@ -185,7 +293,6 @@ TEST("a reader sees what was recorded so far, while it grows and after a kill -9
 	AUTO_FREE char *text = pattern(len);
 	int64_t bytes = 0, before = 0;
 	pid_t pid;
-	bool is_cut;
 
 	record("", 0, 1);
 	pid = start_writer(text, len);
@@ -194,19 +301,20 @@ TEST("a reader sees what was recorded so far, while it grows and after a kill -9
 		AUTO_FREE char *got = NULL;
 
 		/* The file is new and empty for a moment. */
-		if (output_read(test_dir(), 1, OUTPUT_STDOUT, &got, &bytes, &is_cut, &err) < 0)
+		if (view_all(OUTPUT_STDOUT, &got, &bytes, &err) < 0)
 			continue;
 		CHECK(bytes >= before && strlen(got) == (size_t)bytes);
 		CHECK(strncmp(got, text, (size_t)bytes) == 0);
 		before = bytes;
 	}
 	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
-	free(recorded(&bytes, &is_cut));
+	free(recorded(&bytes));
 	CHECK(bytes >= before && bytes % 10 == 0);
 }
 
 TEST("outputs are removed up to a number, or all")
 {
+	struct output_view v;
 	struct pyro_error err;
 
 	for (int i = 1; i <= 12; i++)
@@ -218,6 +326,6 @@ TEST("outputs are removed up to a number, or all")
 		CHECK_INT(file_exists(path), i > 10);
 	}
 	output_remove_all(test_dir());
-	CHECK(output_read(test_dir(), 12, OUTPUT_STDOUT, NULL, NULL, NULL, &err) < 0);
+	CHECK(output_view_init(&v, test_dir(), 12, OUTPUT_STDOUT, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_NOT_FOUND);
 }
