@@ -101,6 +101,16 @@ json_t *jsonc_load(const char *text, struct pyro_error *err)
 	return load(text, &plain, err);
 }
 
+/* Where things are in the object that begins at `open`. */
+struct place {
+	size_t open;
+	size_t first_key; /* 0: it is empty */
+	size_t key;       /* of the last member with the name; 0: there is none */
+	size_t value;
+	size_t value_end;
+	size_t last_end; /* behind the value of the last member */
+};
+
 /* From here on `plain` is known to be valid JSON, and ends with a NUL. */
 
 static size_t skip_space(const char *plain, size_t at)
@@ -137,16 +147,6 @@ static bool is_key(const char *plain, size_t from, size_t to, const char *name)
 	return is_same;
 }
 
-/* Where things are in the object that begins at `open`. */
-struct place {
-	size_t open;
-	size_t first_key; /* 0: it is empty */
-	size_t key;       /* of the last member with the name; 0: there is none */
-	size_t value;
-	size_t value_end;
-	size_t last_end; /* behind the value of the last member */
-};
-
 static struct place find(const char *plain, size_t open, const char *name)
 {
 	struct place place = {.open = open};
@@ -171,12 +171,30 @@ static struct place find(const char *plain, size_t open, const char *name)
 	return place;
 }
 
-/* The white space that the line of `at` begins with. */
-static char *indent_of(const char *text, size_t at)
+static size_t line_begin(const char *text, size_t at)
 {
 	while (at && text[at - 1] != '\n')
 		at--;
-	return mem_strndup(text + at, strspn(text + at, " \t"));
+	return at;
+}
+
+/* The white space that the line of `at` begins with. */
+static char *indent_of(const char *text, size_t at)
+{
+	const char *line = text + line_begin(text, at);
+
+	return mem_strndup(line, strspn(line, " \t"));
+}
+
+/* How members of the object are indented that have lines of their own. */
+static char *inner_indent(const char *text, const struct place *place)
+{
+	AUTO_FREE char *outer = indent_of(text, place->open);
+	size_t line = line_begin(text, place->first_key);
+
+	if (place->first_key && line > place->open)
+		return indent_of(text, place->first_key);
+	return mem_printf("%s%*s", outer, INDENT, "");
 }
 
 /* The value, its further lines indented. */
@@ -201,41 +219,44 @@ static void put_member(struct buf *out, const char *name, json_t *value, const c
 	json_decref(key);
 }
 
+/* The first member of an object. */
+static void insert_first(struct buf *out, const char *text, const struct place *place,
+			 const char *name, json_t *value)
+{
+	AUTO_FREE char *outer = indent_of(text, place->open), *inner = inner_indent(text, place);
+
+	buf_append(out, text, place->open + 1);
+	buf_printf(out, "\n%s", inner);
+	put_member(out, name, value, inner);
+	buf_printf(out, "\n%s%s", outer, text + place->open + 1);
+}
+
 /*
  * A new last member. The comma goes behind the value that was the last, and the member behind what
  * else its line says, which is a comment about that value.
  */
-static void insert(struct buf *out, const char *text, const char *plain, const struct place *place,
-		   const char *name, json_t *value)
+static void insert_last(struct buf *out, const char *text, const char *plain,
+			const struct place *place, const char *name, json_t *value)
 {
-	AUTO_FREE char *outer = indent_of(text, place->open);
-	AUTO_FREE char *inner = place->first_key ? indent_of(text, place->first_key)
-						 : mem_printf("%s%*s", outer, INDENT, "");
-	size_t comma, at = place->last_end;
-	bool has_comma;
+	AUTO_FREE char *indent = NULL;
+	size_t at = place->last_end, next = at + strspn(plain + at, " \t\n");
+	bool has_comma = plain[next] == LAST_COMMA;
 
-	if (!place->first_key) {
-		buf_append(out, text, place->open + 1);
-		buf_printf(out, "\n%s", inner);
-		put_member(out, name, value, inner);
-		buf_printf(out, "\n%s%s", outer, text + place->open + 1);
-		return;
-	}
-	comma = at + strspn(plain + at, " \t\n");
-	has_comma = plain[comma] == LAST_COMMA;
 	if (has_comma)
-		at = comma + 1;
+		at = next + 1;
 	buf_append(out, text, at);
 	buf_puts(out, has_comma ? "" : ",");
-	comma = at + strspn(plain + at, " \t");
-	if (plain[comma] == '\n' || plain[comma] == '\0') {
-		buf_append(out, text + at, comma - at);
-		at = comma;
-		buf_printf(out, "\n%s", inner);
+	next = at + strspn(plain + at, " \t");
+	if (plain[next] == '\n') {
+		indent = inner_indent(text, place);
+		buf_append(out, text + at, next - at);
+		at = next;
+		buf_printf(out, "\n%s", indent);
 	} else {
+		indent = indent_of(text, place->first_key);
 		buf_puts(out, " ");
 	}
-	put_member(out, name, value, inner);
+	put_member(out, name, value, indent);
 	buf_puts(out, text + at);
 }
 
@@ -279,8 +300,10 @@ char *jsonc_set(const char *text, const char *const *path, json_t *value, struct
 	tail = wrap(path + 1, value);
 	if (place.key)
 		replace(&out, text, &place, tail);
+	else if (place.first_key)
+		insert_last(&out, text, plain, &place, *path, tail);
 	else
-		insert(&out, text, plain, &place, *path, tail);
+		insert_first(&out, text, &place, *path, tail);
 	json_decref(tail);
 	return buf_take(&out);
 }
