@@ -4,9 +4,9 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "base/utf8.h"
+#include "mcp/setup.h"
 #include "mcp/worker.h"
 #include "ops/profile.h"
-#include "ops/values.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,14 +19,13 @@
 #define UNDO_MS 30000        /* for a worker that was cancelled; what it leaves is reaped */
 #define CHUNK (64 * 1024)
 
-static struct call *make(const struct op_row *op, json_t *message, const struct request *request)
+static struct call *make(const struct setup *setup, json_t *message, const struct request *request)
 {
 	struct call *c = mem_zalloc(1, sizeof(*c));
 
 	c->message = json_incref(message);
 	c->request = *request;
-	c->op = op;
-	c->args = mem_zalloc(1, op->args_size + 1); /* there may be none */
+	c->setup = setup;
 	c->fd = -1;
 	c->in.max = WORKER_LINE_MAX + CHUNK;
 	c->begun_ms = clock_ms();
@@ -34,45 +33,47 @@ static struct call *make(const struct op_row *op, json_t *message, const struct 
 	return c;
 }
 
-static json_t *unknown_tool(const struct request *request, const char *name)
+static json_t *unknown_tool(const struct setup *setup, const struct request *request,
+			    const char *name)
 {
-	AUTO_FREE char *text = mem_printf("there is no tool '%.100s'", name);
+	AUTO_FREE char *text =
+		mem_printf("there is no tool '%.100s' in %s%s", name, setup->profile->name,
+			   ops_by_mcp(name) ? "; pyro mcp serve --profile "
+					      "workspace-full has it"
+					    : "");
 
 	utf8_clean_line(text);
 	return protocol_error(request->id, PROTOCOL_PARAMS, text);
 }
 
-json_t *call_new(const struct profile *profile, json_t *message, const struct request *request,
+json_t *call_new(const struct setup *setup, json_t *message, const struct request *request,
 		 struct call **ret)
 {
 	json_t *name = json_object_get(request->params, "name");
 	json_t *arguments = json_object_get(request->params, "arguments");
 	const struct profile_tool *tool = NULL;
-	json_t *none = json_object(), *reply = NULL;
-	struct call *c = NULL;
 	struct pyro_error err;
+	struct call *c;
 
+	*ret = NULL;
 	if (json_is_string(name))
-		tool = profile_tool(profile, json_string_value(name));
+		tool = profile_tool(setup->profile, json_string_value(name));
 	if (!json_is_string(name))
-		reply = protocol_error(request->id, PROTOCOL_PARAMS,
-				       "params.name: expected a string");
-	else if (!tool)
-		reply = unknown_tool(request, json_string_value(name));
-	else if (arguments && !json_is_null(arguments) && !json_is_object(arguments))
-		reply = protocol_error(request->id, PROTOCOL_PARAMS,
-				       "params.arguments: expected an object");
-	if (!reply) {
-		c = make(&ops_rows[tool->op], message, request);
-		if (values_decode(c->op, json_is_object(arguments) ? arguments : none, NAMING_JSON,
-				  c->args, &err) < 0) {
-			reply = protocol_failure(request, &err);
-			c = call_free(c);
-		}
+		return protocol_error(request->id, PROTOCOL_PARAMS,
+				      "params.name: expected a string");
+	if (!tool)
+		return unknown_tool(setup, request, json_string_value(name));
+	if (arguments && !json_is_null(arguments) && !json_is_object(arguments))
+		return protocol_error(request->id, PROTOCOL_PARAMS,
+				      "params.arguments: expected an object");
+	c = make(setup, message, request);
+	if (tool_call_init(&c->tool, setup, tool, json_is_object(arguments) ? arguments : NULL,
+			   &err) < 0) {
+		(void)call_free(c);
+		return protocol_failure(setup, request, &err);
 	}
-	json_decref(none);
 	*ret = c;
-	return reply;
+	return NULL;
 }
 
 int call_start(struct call *c, struct pyro_error *err)
@@ -91,7 +92,7 @@ int call_start(struct call *c, struct pyro_error *err)
 		return err_sys(err, errno, "start a process for the call");
 	}
 	if (c->pid == 0)
-		worker_run(c->op, c->args, &c->request, theirs, parent);
+		worker_run(c, theirs, parent);
 	c->fd = TAKE_FD(ours);
 	return 0;
 }
@@ -131,14 +132,24 @@ json_t *call_progress(struct call *c, const char *message)
 	return protocol_progress(&c->request, ++c->progress, message);
 }
 
-void call_cancel(struct call *c)
+static void end(struct call *c, int signal)
 {
 	if (c->is_cancelled)
 		return;
 	c->is_cancelled = true;
 	c->due_ms = clock_ms() + UNDO_MS;
 	if (c->pid)
-		(void)kill(c->pid, SIGTERM);
+		(void)kill(c->pid, signal);
+}
+
+void call_cancel(struct call *c)
+{
+	end(c, WORKER_CANCEL);
+}
+
+void call_leave(struct call *c)
+{
+	end(c, SIGTERM);
 }
 
 json_t *call_is_due(struct call *c)
@@ -162,8 +173,7 @@ struct call *call_free(struct call *c)
 		proc_kill(c->pid);
 		fd_close(&c->fd);
 		buf_done(&c->in);
-		values_args_done(c->op, c->args);
-		free(c->args);
+		tool_call_done(&c->tool);
 		json_decref(c->message);
 		free(c);
 	}

@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "mcp/server.h"
-#include "ops/profile.h"
+#include "mcp/setup.h"
 #include "ops/values.h"
 
 #include <errno.h>
@@ -85,7 +85,7 @@ static void block_signals(void)
 int main(int argc, char **argv)
 {
 	struct pyro_serve_mcp_args args = {0};
-	const struct profile *profile = NULL;
+	struct setup setup = {0};
 	AUTO_FD int in_fd = -1, out_fd = -1;
 	struct pyro_error err;
 	json_t *given;
@@ -93,15 +93,13 @@ int main(int argc, char **argv)
 
 	open_standard_streams();
 	given = parse(argc == 2 ? argv[1] : NULL, &args, &err);
-	if (given)
-		profile = profile_find(args.profile, args.mode, &err);
-	if (!profile)
+	if (!given || setup_init(&setup, &args, &err) < 0)
 		return fail(&err, EXIT_USAGE);
 	block_signals();
 	(void)proc_hide_memory(NULL); /* secrets come through it */
 	if (take_streams(&in_fd, &out_fd, &err) < 0)
 		return fail(&err, EXIT_OWN);
-	number = server_run(profile, in_fd, out_fd);
+	number = server_run(&setup, in_fd, out_fd);
 	json_decref(given);
 	return number ? 128 + number : 0;
 }

@@ -2,8 +2,10 @@
 
 #include "base/err.h"
 #include "base/utf8.h"
+#include "mcp/setup.h"
+#include "mcp/tool.h"
+#include "mcp/words.h"
 #include "ops/profile.h"
-#include "ops/schema.h"
 #include "ops/values.h"
 #include "pyro.h"
 
@@ -106,13 +108,13 @@ json_t *protocol_read(const json_t *message, struct request *ret)
 	return id && ret->is_modern ? check_modern(ret) : NULL;
 }
 
-static json_t *with_instructions(json_t *result, const struct profile *profile)
+static json_t *with_instructions(json_t *result, const struct setup *setup)
 {
-	json_object_set_new(result, "instructions", json_string(profile->instructions));
+	json_object_set_new(result, "instructions", json_string(setup->profile->instructions));
 	return result;
 }
 
-static json_t *initialize(const struct profile *profile, const struct request *request)
+static json_t *initialize(const struct setup *setup, const struct request *request)
 {
 	json_t *version = json_object_get(request->params, "protocolVersion");
 	const char *agreed = legacy_versions[0];
@@ -127,12 +129,12 @@ static json_t *initialize(const struct profile *profile, const struct request *r
 								    "protocolVersion", agreed,
 								    "capabilities", "tools",
 								    "serverInfo", server_info()),
-							  profile));
+							  setup));
 }
 
-static json_t *ping(const struct profile *profile, const struct request *request)
+static json_t *ping(const struct setup *setup, const struct request *request)
 {
-	(void)profile;
+	(void)setup;
 	return protocol_result(request, json_object());
 }
 
@@ -146,35 +148,30 @@ static json_t *cacheable(const struct request *request, json_t *result)
 	return protocol_result(request, result);
 }
 
-static json_t *discover(const struct profile *profile, const struct request *request)
+static json_t *discover(const struct setup *setup, const struct request *request)
 {
 	json_t *result = json_pack("{s:[s], s:{s:{}}}", "supportedVersions", MODERN_VERSION,
 				   "capabilities", "tools");
 
-	return cacheable(request, with_instructions(result, profile));
+	return cacheable(request, with_instructions(result, setup));
 }
 
-static json_t *list_tools(const struct profile *profile, const struct request *request)
+static json_t *list_tools(const struct setup *setup, const struct request *request)
 {
 	json_t *cursor = json_object_get(request->params, "cursor");
-	json_t *tools = json_array();
 
-	if (cursor && !json_is_null(cursor)) {
-		json_decref(tools);
+	if (cursor && !json_is_null(cursor))
 		return protocol_error(request->id, PROTOCOL_PARAMS,
 				      "params.cursor: the list has one page");
-	}
-	for (const struct profile_tool *tool = profile->tools; tool->op != OP_COUNT; tool++)
-		json_array_append_new(tools, schema_tool(&ops_rows[tool->op]));
-	return cacheable(request, json_pack("{s:o}", "tools", tools));
+	return cacheable(request, json_pack("{s:o}", "tools", tool_list(setup)));
 }
 
-json_t *protocol_answer(const struct profile *profile, const struct request *request)
+json_t *protocol_answer(const struct setup *setup, const struct request *request)
 {
 	static const struct {
 		const char *name;
 		bool is_legacy, is_modern;
-		json_t *(*answer)(const struct profile *, const struct request *);
+		json_t *(*answer)(const struct setup *, const struct request *);
 	} methods[] = {
 		{"initialize", true, false, initialize},
 		{"ping", true, false, ping},
@@ -186,7 +183,7 @@ json_t *protocol_answer(const struct profile *profile, const struct request *req
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
 		if (strcmp(methods[i].name, request->method) == 0 &&
 		    (request->is_modern ? methods[i].is_modern : methods[i].is_legacy))
-			return methods[i].answer(profile, request);
+			return methods[i].answer(setup, request);
 	text = mem_printf("there is no method '%.100s'", request->method);
 	utf8_clean_line(text);
 	return protocol_error(request->id, PROTOCOL_METHOD, text);
@@ -202,11 +199,12 @@ json_t *protocol_outcome(const struct request *request, json_t *structured)
 						  structured, "isError", 0));
 }
 
-json_t *protocol_failure(const struct request *request, const struct pyro_error *error)
+json_t *protocol_failure(const struct setup *setup, const struct request *request,
+			 const struct pyro_error *error)
 {
-	AUTO_FREE char *text = error->hint[0]
-				       ? mem_printf("%s\nhint: %s", error->message, error->hint)
-				       : mem_strdup(error->message);
+	AUTO_FREE char *hint = words_for_tools(setup->profile, error->hint);
+	AUTO_FREE char *text = *hint ? mem_printf("%s\nhint: %s", error->message, hint)
+				     : mem_strdup(error->message);
 
 	/*
 	 * No structuredContent: clients hold it against the tool's output schema and replace our

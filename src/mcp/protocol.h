@@ -11,8 +11,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-struct profile;
 struct pyro_error;
+struct setup;
 
 enum protocol_code {
 	PROTOCOL_PARSE = -32700,
@@ -34,7 +34,7 @@ struct request {
 json_t *protocol_read(const json_t *message, struct request *ret);
 
 /* The reply to every request but tools/call. */
-json_t *protocol_answer(const struct profile *profile, const struct request *request);
+json_t *protocol_answer(const struct setup *setup, const struct request *request);
 
 /* A reply with a result, which is taken. */
 json_t *protocol_result(const struct request *request, json_t *result);
@@ -43,7 +43,8 @@ json_t *protocol_error(json_t *id, enum protocol_code code, const char *message)
 
 /* The outcome of a tools/call: a record, as JSON (taken), or an error, for the model to read. */
 json_t *protocol_outcome(const struct request *request, json_t *structured);
-json_t *protocol_failure(const struct request *request, const struct pyro_error *error);
+json_t *protocol_failure(const struct setup *setup, const struct request *request,
+			 const struct pyro_error *error);
 
 /* The request's progress token, or NULL. */
 json_t *protocol_token(const struct request *request);

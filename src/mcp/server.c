@@ -16,6 +16,8 @@
 #include "base/err.h"
 #include "mcp/call.h"
 #include "mcp/protocol.h"
+#include "mcp/roots.h"
+#include "mcp/setup.h"
 #include "mcp/worker.h"
 
 #include <errno.h>
@@ -37,7 +39,8 @@
 #define END_MS 1500
 
 struct server {
-	const struct profile *profile;
+	struct setup *setup;
+	struct roots roots;
 	int in_fd, out_fd, signal_fd;
 	struct buf in, out;
 	size_t scanned;   /* bytes of `in` without a newline */
@@ -96,7 +99,7 @@ static void batch_release(struct server *s, struct batch *batch)
 
 static void fail_call(struct server *s, const struct call *c, const struct pyro_error *err)
 {
-	put_json(s, c->batch, protocol_failure(&c->request, err));
+	put_json(s, c->batch, protocol_failure(s->setup, &c->request, err));
 }
 
 static size_t count_calls(const struct server *s)
@@ -147,6 +150,8 @@ static void start_calls(struct server *s)
 		struct pyro_error err;
 
 		next = c->next;
+		if (c->awaits_roots)
+			continue;
 		if (c->pid || call_start(c, &err) == 0) {
 			running++;
 		} else {
@@ -195,6 +200,44 @@ static void read_call(struct server *s, struct call *c)
 	remove_call(s, c);
 }
 
+/* --- roots --- */
+
+/* A workspace is to be created, and what it is filled with depends on an answer of the client. */
+static void await_roots(struct server *s, struct call *c)
+{
+	AUTO_FREE char *source = NULL;
+
+	if (c->tool.op != &ops_rows[OP_create_workspace] || !s->setup->project.here ||
+	    json_object_get(c->tool.arguments, "seed_path") || !roots_are_missing(&s->roots))
+		return;
+	if (setup_source(s->setup, &source, NULL) < 0 || source)
+		return;
+	c->awaits_roots = true;
+	put_json(s, NULL, roots_ask(&s->roots));
+}
+
+/* What is known now is what calls that waited for it get. */
+static void settle_roots(struct server *s)
+{
+	s->setup->project.roots = (const char *const *)s->roots.paths;
+	for (struct call *c = s->calls; c && !roots_are_missing(&s->roots); c = c->next)
+		c->awaits_roots = false;
+}
+
+/* What a message that is not answered tells. */
+static void note(struct server *s, const json_t *message, const struct request *request)
+{
+	if (!request->method)
+		(void)roots_take(&s->roots, message);
+	else if (strcmp(request->method, "initialize") == 0)
+		roots_offer(&s->roots, request->params);
+	else if (strcmp(request->method, "notifications/roots/list_changed") == 0)
+		roots_forget(&s->roots);
+	else if (strcmp(request->method, "notifications/cancelled") == 0)
+		cancel_call(s, request);
+	settle_roots(s);
+}
+
 /* --- messages --- */
 
 /* A reply to `message` itself; a reply that comes later is on its way in a call. */
@@ -204,16 +247,17 @@ static void handle_message(struct server *s, json_t *message, struct batch *batc
 	struct call *call = NULL;
 	json_t *reply = protocol_read(message, &request);
 
+	if (!reply && !request.is_modern)
+		note(s, message, &request);
 	if (!reply && request.method && request.id) {
 		if (strcmp(request.method, "tools/call") == 0)
-			reply = call_new(s->profile, message, &request, &call);
+			reply = call_new(s->setup, message, &request, &call);
 		else
-			reply = protocol_answer(s->profile, &request);
-	} else if (!reply && request.method &&
-		   strcmp(request.method, "notifications/cancelled") == 0) {
-		cancel_call(s, &request);
+			reply = protocol_answer(s->setup, &request);
 	}
 	put_json(s, batch, reply);
+	if (call && !request.is_modern)
+		await_roots(s, call);
 	if (call)
 		add_call(s, call, batch);
 }
@@ -331,8 +375,9 @@ static void read_signal(struct server *s)
 /* Says what is due; returns when the next is. */
 static int64_t mind_time(struct server *s)
 {
-	int64_t next = DEADLINE_NONE;
+	int64_t next = roots_mind_time(&s->roots);
 
+	settle_roots(s);
 	for (struct call *c = s->calls; c; c = c->next) {
 		if (c->due_ms <= clock_ms())
 			put_json(s, NULL, call_is_due(c));
@@ -379,7 +424,7 @@ static void end(struct server *s)
 
 	handle_lines(s);
 	for (struct call *c = s->calls; c; c = c->next)
-		call_cancel(c);
+		call_leave(c);
 	while ((s->calls || pending(s)) && deadline_left(deadline) > 0) {
 		while (s->calls && !s->calls->pid)
 			remove_call(s, s->calls);
@@ -389,13 +434,15 @@ static void end(struct server *s)
 		remove_call(s, s->calls);
 	buf_done(&s->in);
 	buf_done(&s->out);
+	s->setup->project.roots = NULL;
+	roots_done(&s->roots);
 	fd_close(&s->signal_fd);
 }
 
-int server_run(const struct profile *profile, int in_fd, int out_fd)
+int server_run(struct setup *setup, int in_fd, int out_fd)
 {
 	struct server s = {
-		.profile = profile,
+		.setup = setup,
 		.in_fd = in_fd,
 		.out_fd = out_fd,
 		.in = BUF_INIT(SERVER_LINE_MAX + 2 * CHUNK),
@@ -409,9 +456,12 @@ int server_run(const struct profile *profile, int in_fd, int out_fd)
 	(void)sigaddset(&signals, SIGHUP);
 	s.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	while (!s.is_over) {
+		int64_t next;
+
 		handle_lines(&s);
+		next = mind_time(&s);
 		start_calls(&s);
-		step(&s, mind_time(&s));
+		step(&s, next);
 	}
 	end(&s);
 	return s.signal;

@@ -5,15 +5,16 @@
 #ifndef MCP_SERVER_H
 #define MCP_SERVER_H
 
-struct profile;
+struct setup;
 
 #define SERVER_LINE_MAX (10 * 1024 * 1024)
 
 /*
- * Serves until it is over, cancels the calls under way, and returns within two seconds with 0, or
- * with the number of the signal. SIGINT, SIGTERM and SIGHUP must be blocked, SIGPIPE ignored; both
- * descriptors stay the caller's and are close-on-exec.
+ * Serves until it is over, ends the calls under way, and returns within two seconds with 0, or with
+ * the number of the signal. The roots that the client offers are put into the setup's project.
+ * SIGINT, SIGTERM and SIGHUP must be blocked, SIGPIPE ignored; both descriptors stay the caller's
+ * and are close-on-exec.
  */
-int server_run(const struct profile *profile, int in_fd, int out_fd);
+int server_run(struct setup *setup, int in_fd, int out_fd);
 
 #endif

@@ -1,11 +1,13 @@
 #include "mcp/worker.h"
 
-#include "base/capture.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "mcp/call.h"
 #include "mcp/protocol.h"
+#include "mcp/result.h"
+#include "mcp/setup.h"
 #include "ops/values.h"
 #include "pyro.h"
 
@@ -22,10 +24,12 @@
 /* For the signal handler, which cancels once: a second time would disturb the undoing. */
 static struct pyro *handle;
 static volatile sig_atomic_t is_cancelled;
+static bool leaves_command; /* what runs is a workspace's, and goes on without us */
 
 static void on_signal(int number)
 {
-	(void)number;
+	if (leaves_command && number != WORKER_CANCEL)
+		_exit(0);
 	if (!is_cancelled)
 		pyro_cancel(handle);
 	is_cancelled = 1;
@@ -36,6 +40,7 @@ static void accept_signals(void)
 	const struct sigaction action = {.sa_handler = on_signal};
 	sigset_t none;
 
+	(void)sigaction(WORKER_CANCEL, &action, NULL);
 	(void)sigaction(SIGTERM, &action, NULL);
 	(void)sigaction(SIGINT, &action, NULL);
 	(void)sigaction(SIGHUP, &action, NULL);
@@ -83,72 +88,54 @@ static void on_progress(void *ctx, const char *what, int64_t done, int64_t total
 	tell(WORKER_PROGRESS, text);
 }
 
-static void cut_text(char **text, int64_t bytes, bool *is_truncated)
+/* Asks for less until the result is of a size that hosts show. */
+static json_t *carry_out(const struct call *call, struct tool_call *tool)
 {
-	struct capture c;
-
-	if (strlen(*text) <= WORKER_TEXT_MAX)
-		return;
-	capture_init(&c, WORKER_TEXT_MAX);
-	capture_add(&c, *text, strlen(*text));
-	/* What was cut before counts too. */
-	if (c.total < bytes)
-		c.total = bytes;
-	free(*text);
-	*text = capture_text(&c);
-	*is_truncated = true;
-	capture_done(&c);
-}
-
-static json_t *encode(const struct op_row *op, void *record)
-{
-	if (op->ret == &ops_records[REC_run]) {
-		struct pyro_run *run = record;
-
-		cut_text(&run->stdout, run->stdout_bytes, &run->stdout_truncated);
-		cut_text(&run->stderr, run->stderr_bytes, &run->stderr_truncated);
-	}
-	return values_encode(op->ret, record);
-}
-
-static json_t *carry_out(const struct op_row *op, const void *args, const struct request *request)
-{
-	void *record = mem_zalloc(1, op->ret->size);
+	void *record = mem_zalloc(1, tool->op->ret->size);
 	struct pyro_error err;
+	json_t *result = NULL;
 
-	if (ops_call((enum op_id)(op - ops_rows), handle, args, record, &err) < 0)
-		return protocol_failure(request, &err);
-	return protocol_outcome(request, encode(op, record));
+	pyro_set_project(handle, &call->setup->project);
+	while (!result) {
+		if (ops_call((enum op_id)(tool->op - ops_rows), handle, tool->args, record, &err) <
+		    0)
+			return protocol_failure(call->setup, &call->request, &err);
+		result = result_make(call->setup->profile, tool, record);
+		values_done(tool->op->ret, record);
+	}
+	return protocol_outcome(&call->request, result);
 }
 
-static void reply(const struct request *request, json_t *message)
+static void reply(const struct call *call, json_t *message)
 {
 	char *text = json_dumps(message, JSON_COMPACT);
 	struct pyro_error err;
 
 	if (!text || strlen(text) > WORKER_LINE_MAX - 2) {
 		(void)err_set(&err, PYRO_E_LIMIT, "the result is larger than a message may be");
-		text = json_dumps(protocol_failure(request, &err), JSON_COMPACT);
+		text = json_dumps(protocol_failure(call->setup, &call->request, &err),
+				  JSON_COMPACT);
 	}
 	tell(WORKER_REPLY, text);
 }
 
-void worker_run(const struct op_row *op, const void *args, const struct request *request, int fd,
-		pid_t server)
+void worker_run(const struct call *call, int fd, pid_t server)
 {
 	int64_t next_ms = 0;
 	const struct pyro_observer observer = {.on_phase = on_phase,
 					       .on_progress = on_progress,
 					       .ctx = &next_ms};
+	struct tool_call tool = call->tool;
 
 	keep_only(fd);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	handle = pyro_new();
 	if (getppid() != server || !handle)
 		_exit(1);
+	leaves_command = tool.op->ret == &ops_records[REC_workspace_exec];
 	accept_signals();
-	if (protocol_token(request))
+	if (protocol_token(&call->request))
 		pyro_observe(handle, &observer);
-	reply(request, carry_out(op, args, request));
+	reply(call, carry_out(call, &tool));
 	_exit(0); /* what is in memory goes with it, and nothing else is left to do */
 }

@@ -37,7 +37,7 @@ static json_t *integer(const struct op_input *in)
 	return schema;
 }
 
-static json_t *schema_record(const struct rec_row *rec, bool is_input);
+static json_t *given_record(const struct rec_row *rec);
 
 static json_t *input(const struct op_input *in)
 {
@@ -54,11 +54,10 @@ static json_t *input(const struct op_input *in)
 		schema = json_pack("{s:s, s:b}", "type", "boolean", "default", 1);
 		break;
 	case KIND_REC:
-		schema = schema_record(in->of, /* is_input= */ true);
+		schema = given_record(in->of);
 		break;
 	case KIND_LIST:
-		schema = json_pack("{s:s, s:o}", "type", "array", "items",
-				   schema_record(in->of, /* is_input= */ true));
+		schema = json_pack("{s:s, s:o}", "type", "array", "items", given_record(in->of));
 		break;
 	case KIND_CMD:
 		schema = command(0);
@@ -119,17 +118,17 @@ static json_t *field(const struct rec_field *f)
 	case KIND_MAP:
 		return text_map();
 	case KIND_REC:
-		return schema_output(f->of);
+		return scalar("object", 0);
 	case KIND_LIST:
-		return json_pack("{s:s, s:o}", "type", "array", "items", schema_output(f->of));
+		return scalar("array", 0);
 	case KIND_ON: /* no field's */
 		break;
 	}
 	return NULL;
 }
 
-/* What comes in may leave out what may be null. */
-static json_t *schema_record(const struct rec_row *rec, bool is_input)
+/* What may be null may be left out. */
+static json_t *given_record(const struct rec_row *rec)
 {
 	json_t *properties = json_object(), *required = json_array();
 
@@ -138,7 +137,7 @@ static json_t *schema_record(const struct rec_row *rec, bool is_input)
 
 		json_object_set_new(schema, "description", json_string(f->text));
 		json_object_set_new(properties, f->name, schema);
-		if (!(f->flags & NULLABLE) || (f->kind != KIND_REC && !is_input))
+		if (!(f->flags & NULLABLE))
 			json_array_append_new(required, json_string(f->name));
 	}
 	return json_pack("{s:s, s:o, s:o, s:b}", "type", "object", "properties", properties,
@@ -147,7 +146,11 @@ static json_t *schema_record(const struct rec_row *rec, bool is_input)
 
 json_t *schema_output(const struct rec_row *rec)
 {
-	return schema_record(rec, /* is_input= */ false);
+	json_t *properties = json_object();
+
+	for (const struct rec_field *f = rec->fields; f->name; f++)
+		json_object_set_new(properties, f->name, field(f));
+	return json_pack("{s:s, s:o}", "type", "object", "properties", properties);
 }
 
 json_t *schema_tool(const struct op_row *op)

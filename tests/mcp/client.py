@@ -14,6 +14,7 @@ from lab import ENVIRONMENT, Lab, eventually  # noqa: E402,F401
 MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
           "io.modelcontextprotocol/clientCapabilities": {}}
 END_S = 2
+RESULT_MAX = 24000  # bytes that every host shows
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int,
          "number": (int, float), "null": type(None)}
 
@@ -26,14 +27,18 @@ def conforms(schema, value):
     """Whether the value is as the schema says, for the words that our schemas use."""
     if "anyOf" in schema:
         return any(conforms(choice, value) for choice in schema["anyOf"])
+    if "type" not in schema:
+        return True
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if not any(is_type(name, value) for name in types):
         return False
     if isinstance(value, list):
-        return all(conforms(schema["items"], item) for item in value)
-    if isinstance(value, dict):
-        return set(schema["required"]) <= set(value) <= set(schema["properties"]) and all(
-            conforms(schema["properties"][name], item) for name, item in value.items())
+        return all(conforms(schema.get("items", {}), item) for item in value)
+    if isinstance(value, dict) and "properties" in schema:
+        missing = set(schema["properties"]) - set(value)
+        extra = set(value) - set(schema["properties"]) - {"omitted"}
+        return not extra and all(schema["properties"][m]["type"] == "object" for m in missing) and all(
+            conforms(schema["properties"].get(name, {}), item) for name, item in value.items())
     return True
 
 
@@ -93,14 +98,26 @@ class Server:
     def notify(self, method, params):
         self.send({"jsonrpc": "2.0", "method": method, "params": params})
 
-    def run(self, id_, command, token=None, meta=None, **more):
-        """Calls vm_run."""
+    def call(self, id_, tool, /, token=None, meta=None, **arguments):
         meta = {**(meta or {}), **({} if token is None else {"progressToken": token})}
-        self.request(id_, "tools/call", {
-            "name": "vm_run",
-            "arguments": {"environment": ENVIRONMENT, "command": command, **self.lab.arguments,
-                          **more},
-            **({"_meta": meta} if meta else {})})
+        self.request(id_, "tools/call", {"name": tool, "arguments": arguments,
+                                         **({"_meta": meta} if meta else {})})
+
+    def run(self, id_, command, token=None, meta=None, **more):
+        self.call(id_, "vm_run", token, meta, environment=ENVIRONMENT, command=command,
+                  **self.lab.arguments, **more)
+
+    def ask(self, tool, /, **arguments):
+        """Calls a tool and returns what it said; nothing else may be under way."""
+        self.call("ask", tool, **arguments)
+        return structured(self.reply())
+
+    def fail(self, tool, /, **arguments):
+        """Calls a tool that fails, and returns the text that the model reads."""
+        self.call("fail", tool, **arguments)
+        reply = self.reply()
+        failure(reply)
+        return reply["result"]["content"][0]["text"]
 
     def next(self, seconds=60):
         """The next message; None at the end of the stream."""
@@ -167,6 +184,7 @@ def structured(reply):
     assert result["isError"] is False, result
     [block] = result["content"]
     assert block["type"] == "text" and json.loads(block["text"]) == result["structuredContent"]
+    assert len(block["text"].encode()) <= RESULT_MAX, len(block["text"].encode())
     return result["structuredContent"]
 
 
@@ -176,5 +194,6 @@ def failure(reply):
     assert result["isError"] is True and "structuredContent" not in result, result
     [block] = result["content"]
     error = result["_meta"]["pyro/error"]
-    assert block["text"].startswith(error["message"]) and error["hint"] in block["text"], result
+    assert block["text"].startswith(error["message"]), result
+    assert bool(error["hint"]) == ("\nhint: " in block["text"]), result
     return error

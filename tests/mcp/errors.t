@@ -24,9 +24,9 @@
 
 # a call of what is no tool, or without an object of arguments, is a protocol error
 > {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"vm_rum","arguments":{}}}
-< {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"there is no tool 'vm_rum'"}}
+< {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"there is no tool 'vm_rum' in vm-run"}}
 > {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"vm_create","arguments":{}}}
-< {"jsonrpc":"2.0","id":2,"error":{"code":-32602,"message":"there is no tool 'vm_create'"}}
+< {"jsonrpc":"2.0","id":2,"error":{"code":-32602,"message":"there is no tool 'vm_create' in vm-run; pyro mcp serve --profile workspace-full has it"}}
 > {"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"arguments":{}}}
 < {"jsonrpc":"2.0","id":3,"error":{"code":-32602,"message":"params.name: expected a string"}}
 > {"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":1}}

@@ -10,27 +10,8 @@ import time
 
 from client import MODERN, Server, eventually, failure, structured
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 LINE_MAX = 10 * 1024 * 1024
 PING = b'{"jsonrpc":"2.0","id":"p","method":"ping"}'
-
-
-def load(path):
-    with open(f"{HERE}/../agree/{path}", encoding="utf-8") as text:
-        return json.load(text)
-
-
-def test_profiles(lab):
-    """each profile of the contract lists exactly its tools, as the golden file has them"""
-    golden = {tool["name"]: tool for tool in load("golden/tools-list.json")["tools"]}
-    surface = load("contract-surface.json")
-    for profile, names in surface["mcp_profiles"].items():
-        for meta in (None, {"_meta": MODERN}):
-            server = Server(lab, profile=profile)
-            server.request(1, "tools/list", meta)
-            assert server.reply()["result"]["tools"] == [golden[name] for name in names]
-            assert server.close() == []
-        assert set(names) <= set(surface["mcp_tools"])
 
 
 def test_words(lab):

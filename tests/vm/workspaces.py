@@ -41,7 +41,7 @@ def test_create(lab):
     assert (record["vcpu_count"], record["mem_mib"], record["reset_count"]) == (1, 512, 0), record
     assert record["workspace_seed"] == {
         "mode": "empty", "seed_path": None, "origin_kind": "empty", "origin_ref": None,
-        "entry_count": 0, "bytes_written": 0}, record
+        "entry_count": 0, "bytes_written": 0, "skipped_count": 0, "skipped": []}, record
     assert record["execution_mode"] == "guest_serial" and record["accel"] in ("tcg", "kvm")
     assert record["secrets"] == [] and record["last_reset_at"] is None, record
     assert ws("status") == lab.json("workspace", "status", "first") == record

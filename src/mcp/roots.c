@@ -1,0 +1,107 @@
+#include "mcp/roots.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+#define ID "pyro-roots"
+#define ANSWER_MS 3000
+#define ROOTS_MAX 32
+#define SCHEME "file://"
+
+void roots_done(struct roots *r)
+{
+	strv_free(r->paths);
+	*r = (struct roots){0};
+}
+
+void roots_offer(struct roots *r, const json_t *params)
+{
+	const json_t *capabilities = json_object_get(params, "capabilities");
+
+	roots_done(r);
+	r->are_offered = json_is_object(json_object_get(capabilities, "roots"));
+}
+
+void roots_forget(struct roots *r)
+{
+	bool are_offered = r->are_offered;
+
+	roots_done(r);
+	r->are_offered = are_offered;
+}
+
+bool roots_are_missing(const struct roots *r)
+{
+	return r->are_offered && !r->are_known;
+}
+
+json_t *roots_ask(struct roots *r)
+{
+	if (r->deadline)
+		return NULL;
+	r->deadline = deadline_in(ANSWER_MS);
+	return json_pack("{s:s, s:s, s:s}", "jsonrpc", "2.0", "id", ID, "method", "roots/list");
+}
+
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)((at - digits) % 16) : -1;
+}
+
+/* file:///home/user/a%20b as a path, or NULL. Owned by the caller. */
+static char *path_of(const char *uri)
+{
+	char *path, *to;
+
+	if (!uri || strncmp(uri, SCHEME "/", strlen(SCHEME "/")) != 0)
+		return NULL;
+	path = to = mem_strdup(uri + strlen(SCHEME));
+	for (const char *from = path; *from; from++) {
+		int high = *from == '%' ? hex_digit(from[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(from[2]);
+
+		if (low < 0) {
+			*to++ = *from;
+			continue;
+		}
+		*to++ = (char)(high * 16 + low);
+		from += 2;
+	}
+	*to = '\0';
+	return path;
+}
+
+bool roots_take(struct roots *r, const json_t *message)
+{
+	const json_t *list = json_object_get(json_object_get(message, "result"), "roots");
+	const char *id = json_string_value(json_object_get(message, "id"));
+	size_t n = 0;
+
+	if (!r->deadline || !id || strcmp(id, ID) != 0)
+		return false;
+	strv_free(r->paths);
+	r->paths = mem_zalloc(ROOTS_MAX + 1, sizeof(*r->paths));
+	for (size_t i = 0; i < json_array_size(list) && n < ROOTS_MAX; i++) {
+		const json_t *root = json_array_get(list, i);
+
+		r->paths[n] = path_of(json_string_value(json_object_get(root, "uri")));
+		n += r->paths[n] != NULL;
+	}
+	r->are_known = true;
+	r->deadline = 0;
+	return true;
+}
+
+int64_t roots_mind_time(struct roots *r)
+{
+	if (r->deadline && deadline_left(r->deadline) == 0) {
+		r->deadline = 0;
+		r->are_known = true; /* there are none */
+	}
+	return r->deadline ? r->deadline : DEADLINE_NONE;
+}
