@@ -1,3 +1,8 @@
+/*
+ * Behind the head the file is a ring with room for SPARE_BYTES more than are kept of it, and no
+ * more than that is written before the count says so. So what a reader found in the ring is the
+ * stream as far as the count, read again afterwards, says that it is kept still.
+ */
 #include "workspace/output.h"
 
 #include "base/buf.h"
@@ -14,9 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "pyro output 1\n"
+#define MAGIC "pyro output 2\n"
 #define HEAD_BYTES (OUTPUT_KEPT / 2)
-#define RING_BYTES (OUTPUT_KEPT - HEAD_BYTES)
+#define RING_BYTES (OUTPUT_KEPT - HEAD_BYTES) /* that are kept */
+#define SPARE_BYTES (64 * 1024)
+#define ROOM_BYTES (RING_BYTES + SPARE_BYTES)
 
 struct header {
 	char magic[16];
@@ -70,30 +77,30 @@ static int64_t place_of(int64_t total, size_t *ret_room)
 		*ret_room = (size_t)(HEAD_BYTES - total);
 		return (int64_t)sizeof(struct header) + total;
 	}
-	in_ring = (total - HEAD_BYTES) % RING_BYTES;
-	*ret_room = (size_t)(RING_BYTES - in_ring);
+	in_ring = (total - HEAD_BYTES) % ROOM_BYTES;
+	*ret_room = (size_t)(ROOM_BYTES - in_ring);
 	return (int64_t)sizeof(struct header) + HEAD_BYTES + in_ring;
 }
 
 void output_add(struct output *o, const void *data, size_t len)
 {
 	const char *p = data;
-	int64_t total = o->header.total;
 
 	while (len && !o->is_full) {
 		size_t room, n;
-		int64_t at = place_of(total, &room);
+		int64_t at = place_of(o->header.total, &room);
 
+		room = room < SPARE_BYTES ? room : SPARE_BYTES;
 		n = len < room ? len : room;
-		o->is_full = file_write_at(o->fd, p, n, at, NULL) < 0;
+		if (file_write_at(o->fd, p, n, at, NULL) < 0) {
+			o->is_full = true;
+			return;
+		}
+		o->header.total += (int64_t)n;
+		o->is_full = file_write_at(o->fd, &o->header, sizeof(o->header), 0, NULL) < 0;
 		p += n;
 		len -= n;
-		total += (int64_t)n;
 	}
-	if (o->is_full)
-		return;
-	o->header.total = total;
-	o->is_full = file_write_at(o->fd, &o->header, sizeof(o->header), 0, NULL) < 0;
 }
 
 struct output *output_close(struct output *o)
@@ -105,19 +112,26 @@ struct output *output_close(struct output *o)
 	return NULL;
 }
 
+static int read_header(int fd, struct header *ret)
+{
+	if (pread(fd, ret, sizeof(*ret), 0) != (ssize_t)sizeof(*ret) ||
+	    memcmp(ret->magic, MAGIC, sizeof(MAGIC)) != 0 || ret->total < 0)
+		return -1;
+	return 0;
+}
+
 int output_view_init(struct output_view *v, const char *dir, int64_t sequence,
 		     enum output_stream stream, struct pyro_error *err)
 {
 	AUTO_FREE char *path = path_of(dir, sequence, stream);
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct header header = {0};
+	struct header header;
 
 	if (fd < 0 && errno == ENOENT)
 		return err_set(err, PYRO_E_NOT_FOUND, "there is no '%s'", path);
 	if (fd < 0)
 		return err_sys(err, errno, "open '%s'", path);
-	if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-	    memcmp(header.magic, MAGIC, sizeof(MAGIC)) != 0 || header.total < 0)
+	if (read_header(fd, &header) < 0)
 		return err_set(err, PYRO_E_PROTOCOL, "'%s' is damaged", path);
 	*v = (struct output_view){TAKE_FD(fd), header.total};
 	return 0;
@@ -204,24 +218,38 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+/* How many of the `len` bytes from `at` on, in the ring, were overwritten while they were read. */
+static int64_t overwritten(const struct output_view *v, int64_t at, size_t len)
+{
+	struct header header;
+
+	if (!len || read_header(v->fd, &header) < 0)
+		return 0;
+	return larger(0, smaller(header.total - RING_BYTES - at, (int64_t)len));
+}
+
 char *output_view_text(const struct output_view *v, int64_t offset, int64_t end)
 {
-	AUTO_BUF struct buf b = BUF_INIT(2 * OUTPUT_KEPT);
+	AUTO_BUF struct buf text = BUF_INIT(2 * OUTPUT_KEPT);
+	AUTO_BUF struct buf tail = BUF_INIT(OUTPUT_KEPT);
+	bool has_gap = v->bytes > OUTPUT_KEPT;
 	int64_t from = character_start(v, smaller(offset, v->bytes));
 	int64_t to = character_start(v, smaller(end, v->bytes));
+	int64_t head_end = has_gap ? character_start(v, HEAD_BYTES) : HEAD_BYTES;
+	int64_t tail_from = larger(from, has_gap ? tail_start(v) : HEAD_BYTES);
+	int64_t lost;
 
-	if (v->bytes <= OUTPUT_KEPT) {
-		add_bytes(v, from, to, &b);
-	} else {
-		int64_t head_end = character_start(v, HEAD_BYTES), tail = tail_start(v);
-
-		add_bytes(v, from, smaller(to, head_end), &b);
-		if (offset <= gap_end(v) && end > gap_end(v))
-			buf_printf(&b, "%s[... %lld bytes cut ...]\n", b.len ? "\n" : "",
-				   (long long)(tail - head_end));
-		add_bytes(v, larger(from, tail), to, &b);
-	}
-	return utf8_repair(buf_text(&b), b.len, NULL);
+	add_bytes(v, from, smaller(to, head_end), &text);
+	add_bytes(v, tail_from, to, &tail);
+	lost = overwritten(v, tail_from, tail.len);
+	buf_consume(&tail, (size_t)lost);
+	if (has_gap && offset <= gap_end(v) && end > gap_end(v))
+		lost += tail_from - head_end;
+	if (lost)
+		buf_printf(&text, "%s[... %lld bytes cut ...]\n", text.len ? "\n" : "",
+			   (long long)lost);
+	buf_append(&text, buf_text(&tail), tail.len);
+	return utf8_repair(buf_text(&text), text.len, NULL);
 }
 
 void output_remove(const char *dir, int64_t last_sequence)

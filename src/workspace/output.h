@@ -4,7 +4,8 @@
  *
  * One file per stream, <VM directory>/outputs/<sequence>.out or .err: a header with the count of
  * all bytes, then the first half of OUTPUT_KEPT, then a ring with the rest. Data is written before
- * the count, so a reader, who may come at any moment and after any kill, sees the past at worst.
+ * the count, so a reader, who may come at any moment and after any kill, sees the past at worst,
+ * and nothing that the stream did not have.
  */
 #ifndef WORKSPACE_OUTPUT_H
 #define WORKSPACE_OUTPUT_H

@@ -73,6 +73,25 @@ TEST("a command is in the history from its start, and with its outcome after its
 	(void)records_close(r);
 }
 
+TEST("one command is found by its number, and none by another one")
+{
+	struct records *r = open_with_workspace();
+	struct pyro_workspace_command c;
+	struct pyro_error err;
+	int64_t dropped;
+
+	(void)begin(r, &dropped);
+	CHECK_INT(begin(r, &dropped), 2);
+	end(r, 2, 3);
+	CHECK_OK(history_command(r, SAMPLE_ID, 2, &c, &err), err);
+	CHECK(c.sequence == 2 && c.exit_code == 3 && c.next_offset == PYRO_NONE);
+	pyro_workspace_command_done(&c);
+	CHECK(history_command(r, SAMPLE_ID, 3, &c, &err) < 0);
+	CHECK_INT(err.code, PYRO_E_NOT_FOUND);
+	CHECK(strstr(err.hint, "pyro workspace logs"));
+	(void)records_close(r);
+}
+
 TEST("a command that runs when its machine ends is interrupted, others keep their outcome")
 {
 	struct records *r = open_with_workspace();

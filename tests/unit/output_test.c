@@ -312,6 +312,28 @@ TEST("a reader sees what was recorded so far, while it grows and after a kill -9
 	CHECK(bytes >= before && bytes % 10 == 0);
 }
 
+TEST("what is overwritten while it is read is cut out, and counted")
+{
+	size_t len = OUTPUT_KEPT * 2, more = 100000;
+	AUTO_FREE char *text = pattern(len + more), *got = NULL, *part = NULL, *want = NULL;
+	struct pyro_error err;
+	struct output *o = output_open(test_dir(), 1, OUTPUT_STDOUT, &err);
+	struct output_view v;
+
+	CHECK(o);
+	output_add(o, text, len);
+	CHECK_OK(output_view_init(&v, test_dir(), 1, OUTPUT_STDOUT, &err), err);
+	output_add(o, text + len, more);
+	got = output_view_text(&v, 0, INT64_MAX);
+	want = mem_printf("%.*s\n[... %zu bytes cut ...]\n%.*s", HALF, text, OUTPUT_KEPT + more,
+			  (int)(HALF - more), text + OUTPUT_KEPT + HALF + more);
+	CHECK(strcmp(got, want) == 0);
+	part = output_view_text(&v, OUTPUT_KEPT + HALF + 10, OUTPUT_KEPT + HALF + 20);
+	CHECK_STR(part, "[... 10 bytes cut ...]\n");
+	output_view_done(&v);
+	(void)output_close(o);
+}
+
 TEST("outputs are removed up to a number, or all")
 {
 	struct output_view v;
