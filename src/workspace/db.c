@@ -116,8 +116,8 @@ static const char *const migrations[] = {
 	" PRIMARY KEY (workspace_id, service_name)"
 	") WITHOUT ROWID;",
 
-	"ALTER TABLE workspace ADD COLUMN seed_skipped_count INTEGER NOT NULL DEFAULT 0;"
-	"ALTER TABLE workspace ADD COLUMN seed_skipped TEXT NOT NULL DEFAULT '[]';",
+	("ALTER TABLE workspace ADD COLUMN seed_skipped_count INTEGER NOT NULL DEFAULT 0;"
+	 "ALTER TABLE workspace ADD COLUMN seed_skipped TEXT NOT NULL DEFAULT '[]';"),
 };
 
 struct records {
