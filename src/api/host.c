@@ -210,6 +210,8 @@ static void judge(struct buf *out, const struct host_entry *entry, const struct 
 
 	if (entry->is_disabled)
 		finding(out, "it is switched off");
+	if (entry->advice)
+		finding(out, "%s", entry->advice);
 	judge_command(out, entry->command, wanted->command);
 	json_object_foreach(wanted->environment, name, value)
 	{
@@ -269,11 +271,9 @@ static void conclude(const struct host *host, const struct host_entry *entry,
 		finding(&wrong, "%s", lost);
 	ret->status = mem_strdup(wrong.len ? "drifted" : "ok");
 	ret->details = mem_strdup(wrong.len ? buf_text(&wrong) : "registered as it should be");
-	if (!wrong.len)
-		return;
 	if (lost)
 		ret->repair_command = mem_printf("pyro host repair %s", host->name);
-	else
+	else if (!host_entry_is(entry, wanted))
 		ret->repair_command =
 			own_command("repair", host, wanted,
 				    entry->hidden_by ? entry->hidden_by : config_path);
@@ -338,7 +338,7 @@ int pyro_doctor_host(struct pyro *p, const struct pyro_doctor_host_args *given,
 	return 0;
 }
 
-/* Whether it works now; for a file of the project that says otherwise, the user must see. */
+/* Whether it works now. What only the user can change is a warning. */
 static int check_result(const struct host *host, const char *config_path,
 			const struct host_wanted *wanted, struct pyro_host_change *ret,
 			struct pyro_error *err)
@@ -352,7 +352,7 @@ static int check_result(const struct host *host, const char *config_path,
 		finding(&wrong, "it does not know pyro");
 	else
 		judge(&wrong, &now, wanted);
-	if (wrong.len && !now.hidden_by)
+	if (!host_entry_is(&now, wanted) && !now.hidden_by)
 		return err_set(err, PYRO_E_SYSTEM, "%s did not take it: %s", host->title,
 			       buf_text(&wrong));
 	free(ret->status);

@@ -44,28 +44,39 @@ static int load(const char *path, json_t **ret, struct pyro_error *err)
 	return err_hint(err, "start claude, which offers to restore it, then pyro host doctor");
 }
 
-static json_t *server_of(json_t *owner)
+static json_t *server_of(const json_t *owner)
 {
 	return json_object_get(json_object_get(owner, "mcpServers"), HOST_SERVER);
 }
 
-/* The entry of the project that this directory is in: of the checkout's root, or of itself. */
-static json_t *local_entry(json_t *root)
+/* What it keeps for the project that this directory is in: of the checkout's root, or of itself. */
+static json_t *project_of(json_t *root)
 {
-	json_t *projects = json_object_get(root, "projects"), *entry = NULL;
-	AUTO_FREE char *dir = getcwd(NULL, 0);
+	json_t *projects = json_object_get(root, "projects");
+	AUTO_FREE char *here = getcwd(NULL, 0), *dir = mem_strdup(here);
 
-	if (!dir)
-		return NULL;
-	entry = server_of(json_object_get(projects, dir));
-	while (*dir) {
+	while (dir && *dir) {
 		AUTO_FREE char *git = mem_printf("%s/.git", dir);
 
-		if (file_exists(git))
-			return server_of(json_object_get(projects, dir)) ?: entry;
+		if (file_exists(git) && json_object_get(projects, dir))
+			return json_object_get(projects, dir);
 		*strrchr(dir, '/') = '\0';
 	}
-	return entry;
+	return here ? json_object_get(projects, here) : NULL;
+}
+
+/* The user said `/mcp disable pyro` there. */
+static bool is_off(const json_t *project)
+{
+	const json_t *names = json_object_get(project, "disabledMcpServers");
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+
+		if (name && strcmp(name, HOST_SERVER) == 0)
+			return true;
+	}
+	return false;
 }
 
 static void take(const json_t *server, const char *scope, struct host_entry *ret)
@@ -147,8 +158,10 @@ static int examine(const char *unused, struct host_entry *ret, struct pyro_error
 	ret->config_path = config_path(err);
 	if (!ret->config_path || load(ret->config_path, &root, err) < 0)
 		return -1;
-	local = local_entry(root);
+	local = server_of(project_of(root));
 	user = server_of(root);
+	if (is_off(project_of(root)))
+		ret->advice = "it is switched off in this project; in claude, say /mcp enable pyro";
 	if (local)
 		take(local, "local", ret);
 	else if (user)
@@ -234,7 +247,7 @@ static int add(const char *unused, const struct host_entry *old, const struct ho
 	(void)ret_backup;
 	if (load(old->config_path, &root, err) < 0)
 		return -1;
-	local = local_entry(root);
+	local = server_of(project_of(root));
 	user = server_of(root);
 	if (local || user) {
 		if (local)

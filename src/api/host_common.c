@@ -144,13 +144,17 @@ int host_check(const struct argv *a, struct pyro_error *err)
 int host_read(const char *path, struct buf *out, struct pyro_error *err)
 {
 	struct pyro_error why;
+	struct stat st;
 
-	if (!file_exists(path))
+	if (stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
+	/* To open a pipe would be to wait for its writer. */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(err, PYRO_E_INVALID, "'%s' is not a file", path);
 	if (file_read(path, out, &why) < 0)
 		return err_set(err, PYRO_E_INVALID, "%s", why.message);
 	if (out->is_full || strlen(buf_text(out)) != out->len)
-		return err_set(err, PYRO_E_INVALID, "'%s' is no configuration file", path);
+		return err_set(err, PYRO_E_INVALID, "'%s' is not a text", path);
 	return 1;
 }
 

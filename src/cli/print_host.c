@@ -39,6 +39,8 @@ static void list_lines(struct buf *out, const char *label, char *const *list)
 
 static void print_status(struct buf *out, const struct pyro_host_status *h, bool colour)
 {
+	AUTO_BUF struct buf repair = BUF_INIT(FORM_LINE_MAX);
+
 	buf_printf(out, "%-*s", NAME_WIDTH, h->host);
 	form_coloured(out, colour, status_colour(h->status), h->status);
 	buf_puts(out, "\n");
@@ -47,8 +49,9 @@ static void print_status(struct buf *out, const struct pyro_host_status *h, bool
 	line(out, "  scope", h->scope);
 	line(out, "  file", h->config_path);
 	if (h->repair_command) {
+		form_clean(&repair, h->repair_command);
 		buf_printf(out, "%-*s", WIDTH, "  repair:");
-		form_coloured(out, colour, FORM_BOLD, h->repair_command);
+		form_coloured(out, colour, FORM_BOLD, buf_text(&repair));
 		buf_puts(out, "\n");
 	}
 }

@@ -193,6 +193,20 @@ def test_project(env):
     assert home.doctor()["status"] == "ok"
 
 
+def test_odd_files(env):
+    """what a project puts where its configuration belongs cannot make doctor wait or fail"""
+    home = Home(env)
+    home.pyro("host", "repair", "opencode")
+    os.mkfifo(f"{home.path}/project/opencode.json")
+    os.symlink("/dev/zero", f"{home.path}/project/opencode.jsonc")
+    os.mkdir(f"{home.path}/project/.opencode")
+    os.mkdir(f"{home.path}/project/.opencode/opencode.json")
+    home.write("[" * 100000, f"{home.path}/project/.opencode/opencode.jsonc")
+    assert home.doctor()["status"] == "ok"
+    home.write('{"mcp": {"pyro": 5, "servers": [{}]}}', f"{home.path}/project/.opencode/opencode.jsonc")
+    assert home.doctor(code=1)["status"] == "drifted"
+
+
 def test_environment(env):
     """what pyro reads from the environment is registered, the user's own entries stay, a lack is drift"""
     home = Home(env)

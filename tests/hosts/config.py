@@ -129,6 +129,19 @@ def claude_corrupt(lab):
     assert read(f"{lab.home}/.claude.json") == '{"projects": {'
 
 
+def claude_off(lab):
+    """a server that the user switched off in a project of claude is named, and stays off"""
+    pyro(lab, "connect", "claude-code")
+    config = claude_file(lab)
+    config.setdefault("projects", {})[lab.project] = {"disabledMcpServers": ["pyro"]}
+    lab.write(".claude.json", json.dumps(config))
+    assert "isabled" in run(lab, "claude", "mcp", "get", "pyro").out
+    found = doctor(lab, "claude-code", code=1)
+    assert "/mcp enable pyro" in found["details"] and found["repair_command"] is None, found
+    made = pyro(lab, "repair", "claude-code")
+    assert not made["changed"] and "/mcp enable pyro" in made["warning"], made
+
+
 def claude_elsewhere(lab):
     """CLAUDE_CONFIG_DIR is where pyro looks, too"""
     lab.env["CLAUDE_CONFIG_DIR"] = f"{lab.home}/other"
@@ -266,7 +279,7 @@ def bound(check):
 def tests():
     """(name, function of a lab)"""
     for check in (claude_connects, claude_options, claude_keeps, claude_scopes,
-                  claude_server_elsewhere, claude_shared, claude_corrupt, claude_elsewhere,
+                  claude_server_elsewhere, claude_shared, claude_corrupt, claude_off, claude_elsewhere,
                   codex_connects, codex_keeps, codex_other_forms, codex_corrupt,
                   opencode_connects, opencode_files):
         yield check.__doc__, bound(check)
