@@ -47,8 +47,9 @@ class HostLab(Lab):
         return Call(words, {**self.env, "PWD": self.project}, cwd=self.project,
                     start_new_session=True, **options)
 
-    def register(self, host, words):
-        done = self.program(host, "mcp", "add", "pyro", "--", PYRO, "mcp", "serve", *words).end()
+    def register(self, *words):
+        """Lets pyro make itself known to a host, as its users do."""
+        done = self.program(PYRO, "host", *words).end()
         assert done.code == 0, done
 
     def write(self, path, text):
@@ -67,7 +68,7 @@ class Claude:
     @staticmethod
     def configure(lab, url, words, **_):
         lab.env |= Claude.env | {"ANTHROPIC_BASE_URL": url}
-        lab.register("claude", words)
+        lab.register("connect", "claude-code", *words)
 
     argv = ("claude", "-p", PROMPT, "--allowedTools", "mcp__pyro")
 
@@ -94,14 +95,14 @@ base_url = "{url}/v1"
 wire_api = "responses"
 env_key = "MODEL_KEY"
 """)
-        lab.register("codex", words)
+        lab.register("connect", "codex", *words)
 
     argv = ("codex", "exec", PROMPT)
 
     @staticmethod
     def shown(text):
         """Without the lines that Codex puts before every result."""
-        return re.sub(r"\AWall time: [0-9.]+ seconds\nOutput:\n", "", text)
+        return re.sub(r"\AWall time: [0-9.]+ seconds\nOutput:\n?", "", text)
 
 
 class OpenCode:
@@ -112,14 +113,20 @@ class OpenCode:
     @staticmethod
     def configure(lab, url, words, **entry):
         lab.env |= OpenCode.env
-        lab.write(".config/opencode/opencode.json", json.dumps({
+        config = {
             "provider": {"loopback": {
                 "npm": "@ai-sdk/openai-compatible",
                 "options": {"baseURL": f"{url}/v1", "apiKey": "none"},
                 "models": {"scripted": {"tool_call": True}}}},
-            "model": "loopback/scripted", "small_model": "loopback/scripted",
-            "mcp": {"pyro": {"type": "local", "command": [PYRO, "mcp", "serve", *words],
-                             **entry}}}))
+            "model": "loopback/scripted", "small_model": "loopback/scripted"}
+        path = ".config/opencode/opencode.json"
+        lab.write(path, json.dumps(config))
+        lab.register("print-config", "opencode", "--output", f"{lab.home}/{path}", *words)
+        if entry:
+            with open(f"{lab.home}/{path}", encoding="utf-8") as file:
+                config = json.load(file)
+            config["mcp"]["pyro"] |= entry
+            lab.write(path, json.dumps(config))
 
     argv = ("opencode", "run", PROMPT)
 
