@@ -284,38 +284,34 @@ static void examine(const struct host *host, const struct host_wanted *wanted,
 {
 	const char *file = host->has_commands ? NULL : config_path;
 	AUTO_ENTRY struct host_entry entry = {0};
+	AUTO_FREE char *program = proc_find(host->program);
+	bool is_readable = true;
 	struct pyro_error why;
-	bool is_readable;
 
-	ret->host = mem_strdup(host->name);
-	ret->program_path = proc_find(host->program);
-	ret->expected_command = words_copy(wanted->command);
-	ret->expected_environment = environment_strv(wanted->environment);
-	if (host->has_commands && !ret->program_path) {
-		ret->status = mem_strdup("unavailable");
-		ret->details = mem_printf("'%s' is not in PATH; it comes with %s", host->program,
-					  host->install);
-		return;
-	}
-	is_readable = host->examine(file, &entry, &why) == 0;
-	ret->config_path = mem_strdup(entry.config_path);
-	ret->scope = mem_strdup(entry.scope);
-	ret->configured_command = entry.command ? words_copy(entry.command) : NULL;
+	if (program || !host->has_commands)
+		is_readable = host->examine(file, &entry, &why) == 0;
+	*ret = (struct pyro_host_status){
+		.host = mem_strdup(host->name),
+		.expected_command = words_copy(wanted->command),
+		.expected_environment = environment_strv(wanted->environment),
+		.configured_command = entry.command ? words_copy(entry.command) : NULL,
+		.scope = mem_strdup(entry.scope),
+		.config_path = mem_strdup(entry.config_path),
+	};
 	if (!is_readable) {
 		ret->status = mem_strdup("drifted");
-		ret->details = mem_printf("%s; %s", why.message, why.hint);
-		if (!host->has_commands) {
-			free(ret->details);
-			ret->details = mem_strdup(why.message);
-			ret->repair_command = own_command("repair", host, wanted, file);
-		}
-	} else if (!entry.is_found && !ret->program_path && !config_path) {
+		ret->details = host->has_commands ? mem_printf("%s; %s", why.message, why.hint)
+						  : mem_strdup(why.message);
+		ret->repair_command =
+			host->has_commands ? NULL : own_command("repair", host, wanted, file);
+	} else if (!program && !entry.is_found && !file) {
 		ret->status = mem_strdup("unavailable");
 		ret->details = mem_printf("'%s' is not in PATH; it comes with %s", host->program,
 					  host->install);
 	} else {
 		conclude(host, &entry, wanted, file, ret);
 	}
+	ret->program_path = TAKE_PTR(program);
 }
 
 int pyro_doctor_host(struct pyro *p, const struct pyro_doctor_host_args *given,
