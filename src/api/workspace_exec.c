@@ -41,6 +41,11 @@ static char *open_stream(const char *dir, int64_t sequence, enum output_stream s
 		       : mem_printf("[%s]", why.message);
 }
 
+static bool is_part(const struct output_view *v, int64_t offset, int64_t end)
+{
+	return v->bytes > OUTPUT_KEPT || end < v->bytes || (v->bytes && offset > 0);
+}
+
 /*
  * Fills the part of both streams that `range` asks for. One offset is for both: where neither has
  * kept anything, the part begins behind that.
@@ -54,16 +59,17 @@ static void read_output(const char *dir, const struct range *range,
 	int64_t out_next = output_view_next(&out, range->offset);
 	int64_t error_next = output_view_next(&error, range->offset);
 	int64_t offset = out_next < error_next ? out_next : error_next;
-	int64_t end = INT64_MAX;
+	int64_t end;
 
-	if (range->max_bytes && offset != INT64_MAX)
-		end = offset + range->max_bytes;
+	if (offset == INT64_MAX) /* there is no more */
+		offset = range->offset;
+	end = range->max_bytes ? offset + range->max_bytes : INT64_MAX;
 	c->stdout = out_failed ? out_failed : output_view_text(&out, offset, end);
 	c->stderr = error_failed ? error_failed : output_view_text(&error, offset, end);
 	c->stdout_bytes = out.bytes;
 	c->stderr_bytes = error.bytes;
-	c->stdout_truncated = out.bytes > OUTPUT_KEPT || offset > 0 || end < out.bytes;
-	c->stderr_truncated = error.bytes > OUTPUT_KEPT || offset > 0 || end < error.bytes;
+	c->stdout_truncated = is_part(&out, offset, end);
+	c->stderr_truncated = is_part(&error, offset, end);
 	c->next_offset = end < out.bytes || end < error.bytes ? end : PYRO_NONE;
 	output_view_done(&out);
 	output_view_done(&error);
@@ -140,7 +146,7 @@ static struct pyro_workspace_exec take_command(struct pyro *p, const char *id,
 	return exec;
 }
 
-/* args of the call are in c; the connection is m's. */
+/* Runs c over the connection m has, in the workspace of that id. */
 static int run_recorded(struct pyro *p, struct machine *m, struct machine_command *c,
 			const char *id, struct pyro_workspace_exec *ret, struct pyro_error *err)
 {

@@ -46,6 +46,8 @@ def test_wait_runs_out(lab):
     quick = ws("exec", "--wait-seconds", "20", "--", "echo quick", code=0)
     assert (quick["state"], quick["exit_code"], quick["stdout"]) == ("finished", 0, "quick\n"), quick
     assert quick["next_step"] is None and ws("wait", "2") == quick
+    silent = ws.exec("true")
+    assert not silent["stdout_truncated"] and ws("wait", "3") == silent, silent
     ws.delete()
 
 
@@ -214,6 +216,9 @@ def test_logs_parts(lab):
     assert [e["next_offset"] for e in logs["entries"]] == [5, 5] and logs["count"] == 2, logs
     assert [e["stdout"] for e in logs["entries"]] == ["1 aä"[:4], "anoth"], logs
     assert all(e["stdout_truncated"] for e in logs["entries"]), logs
+    [behind] = ws("logs", "--sequence", "2", "--offset", "100")["entries"]
+    assert (behind["stdout"], behind["next_offset"]) == ("", None), behind
+    assert behind["stdout_truncated"] and not behind["stderr_truncated"], behind
     human = lab.call(*ws.words("logs", "--sequence", "2", "--max-bytes", "3"), code=0)
     assert "ano" in human.out and "--sequence 2 --offset 3" in human.err, human
     ws.delete()
