@@ -325,7 +325,10 @@ struct transfer *project_pack(struct pyro *p, const struct project_source *sourc
 		seed = pack_tracked(p, source->path, err);
 	else
 		seed = transfer_pack_project(p, source->path, -1, PROJECT_WAYS_OUT, err);
-	if (!seed && err && !strstr(err->hint, PROJECT_WAYS_OUT))
-		(void)err_hint(err, "%s%s" PROJECT_WAYS_OUT, err->hint, *err->hint ? ", or " : "");
+	if (!seed && err && !strstr(err->hint, PROJECT_WAYS_OUT)) {
+		AUTO_FREE char *hint = mem_strdup(err->hint);
+
+		(void)err_hint(err, "%s%s" PROJECT_WAYS_OUT, hint, *hint ? ", or " : "");
+	}
 	return seed;
 }
