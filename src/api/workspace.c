@@ -295,13 +295,16 @@ static char *clone_dir(const struct creation *c)
 	return state_vm_file(c->p->state, c->ws.workspace_id, "clone");
 }
 
+/* The time to live begins when a clone is there, which can take longer than that. */
 static int begin_project(struct creation *c, struct pyro_error *err)
 {
 	AUTO_FREE char *clone = clone_dir(c);
+	double begun = clock_wall();
 
 	if (c->project.kind == PROJECT_NONE)
 		return 0;
 	c->seed = project_pack(c->p, &c->project, clone, err);
+	c->ws.expires_at += clock_wall() - begun;
 	return c->seed ? 0 : -1;
 }
 
@@ -411,10 +414,7 @@ static int take_baseline(struct creation *c, struct pyro_error *err)
 
 static int complete(struct creation *c, struct pyro_error *err)
 {
-	struct records *r = c->p->records;
-	const char *id = c->ws.workspace_id;
-
-	if (workspaces_set_ready(r, id, &c->ws.workspace_seed, c->m.execution_mode, c->m.accel,
+	if (workspaces_set_ready(c->p->records, &c->ws, c->m.execution_mode, c->m.accel,
 				 clock_wall(), err) < 0)
 		return -1;
 	return remote_call(c->m.remote, "workspace-create", "release", json_object(),

@@ -144,32 +144,32 @@ static char *words_json(char *const *words)
 	return text;
 }
 
-static int set_ready(struct records *r, const char *id, const struct pyro_workspace_seed *seed,
-		     const char *execution_mode, const char *accel, double now,
-		     struct pyro_error *err)
+static int set_ready(struct records *r, const struct pyro_workspace *ws, const char *execution_mode,
+		     const char *accel, double now, struct pyro_error *err)
 {
+	const struct pyro_workspace_seed *seed = &ws->workspace_seed;
 	AUTO_FREE char *skipped = words_json(seed->skipped);
 
 	if (db_run(r, err,
 		   "UPDATE workspace SET baseline_at = ?2, last_activity_at = ?2, "
 		   "seed_entry_count = ?3, seed_bytes = ?4, seed_skipped_count = ?5, "
 		   "seed_skipped = ?6 WHERE workspace_id = ?1",
-		   "tdiiit", id, now, seed->entry_count, seed->bytes_written, seed->skipped_count,
+		   "tdiiit", ws->workspace_id, now, seed->entry_count, seed->bytes_written, seed->skipped_count,
 		   skipped) < 0)
 		return -1;
 	return db_run(r, err,
 		      "UPDATE vm SET is_ephemeral = 0, state = 'started', execution_mode = ?2, "
-		      "accel = ?3 WHERE vm_id = ?1",
-		      "ttt", id, execution_mode, accel);
+		      "accel = ?3, expires_at = ?4 WHERE vm_id = ?1",
+		      "tttd", ws->workspace_id, execution_mode, accel, ws->expires_at);
 }
 
-int workspaces_set_ready(struct records *r, const char *id, const struct pyro_workspace_seed *seed,
+int workspaces_set_ready(struct records *r, const struct pyro_workspace *ws,
 			 const char *execution_mode, const char *accel, double now,
 			 struct pyro_error *err)
 {
 	if (db_begin(r, err) < 0)
 		return -1;
-	return db_commit(r, set_ready(r, id, seed, execution_mode, accel, now, err), err);
+	return db_commit(r, set_ready(r, ws, execution_mode, accel, now, err), err);
 }
 
 int workspaces_touch(struct records *r, const char *id, double now, struct pyro_error *err)

@@ -19,8 +19,8 @@ int workspaces_check_labels(const char *const *labels, struct pyro_error *err);
 
 /* The machine and the workspace. A name that is taken is PYRO_E_INVALID. */
 int workspaces_add(struct records *r, const struct pyro_workspace *ws, struct pyro_error *err);
-/* Its creation is complete. */
-int workspaces_set_ready(struct records *r, const char *id, const struct pyro_workspace_seed *seed,
+/* Its creation is complete: what is known now of its seed, and when it expires, is recorded. */
+int workspaces_set_ready(struct records *r, const struct pyro_workspace *ws,
 			 const char *execution_mode, const char *accel, double now,
 			 struct pyro_error *err);
 /*

@@ -12,6 +12,7 @@ import stat
 import struct
 import subprocess
 import threading
+import time
 
 from host import USER, ordinary_user
 from lab import BUILD, Call, IS_ROOT, Workspace, eventually, kill, shape
@@ -361,6 +362,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Slow(Quiet):
+    def do_GET(self):
+        if "info/refs" in self.path:
+            time.sleep(1)
+        super().do_GET()
+
+
 class Refusing(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(403 if "Authorization" in self.headers else 401)
@@ -433,6 +441,11 @@ def test_clone_of_modules(lab):
         commit = git(lab, inner, "rev-parse", "HEAD").strip()
         for ref in ("t", "main", commit, commit[:10]):
             assert taken(lab, f"url=http://{address}/inner/.git", f"ref={ref}")[0] == {b"i"}, ref
+    with web(functools.partial(Slow, directory=lab.dir)) as address:
+        ws = create(lab, f"url=http://{address}/inner/.git")
+        assert ws.record["expires_at"] - ws.record["created_at"] > 601, "cloning took of its time"
+        assert ws("status")["expires_at"] == ws.record["expires_at"]
+        ws.delete()
     empty = repository(lab, "empty", commit=False)
     refused(lab, f"url={empty}", about="has no commit yet")
 
