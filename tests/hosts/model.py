@@ -141,7 +141,7 @@ PROTOCOLS = {"messages": Anthropic, "responses": Responses, "completions": Chat}
 class Model:
     """Answers one host. `tools` is what the host offers of pyro's, by the plain names; `results`
     the texts that the steps so far have come back with; `problem` why a step could not be asked. A
-    tool that is not offered is searched for, once, by its name."""
+    tool that is not offered is searched for, once, by the words of its name."""
 
     def __init__(self, plan):
         self.plan, self.tools, self.results, self.problem = plan, {}, [], None
@@ -201,7 +201,7 @@ class Model:
         tool, arguments = self.plan[len(self.results)]
         if tool not in names and searches and tool not in self.searched:
             self.searched.add(tool)
-            return searches[0], {"query": tool}
+            return searches[0], {"query": tool.replace("_", " ")}
         try:
             return names[tool], arguments(self.results) if callable(arguments) else arguments
         except Exception as error:  # such as a result that is not what the plan builds upon

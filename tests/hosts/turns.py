@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 
-from drivers import HOSTS, OpenCode
+from drivers import HOSTS, Claude, Codex, OpenCode
 from lab import ENVIRONMENT, eventually, shape
 from model import FINAL, Model
 
@@ -172,10 +172,11 @@ def test_progress(lab, host):
 test_progress.hosts = [OpenCode]
 
 
-def check_end(lab, host, number):
-    """Ends a host in the middle of a command: its server goes, the workspace stays."""
-    turn = Turn(lab, host, [CREATE, ("workspace_exec", on(
-        command="touch begun; sleep 1000", timeout_seconds=600))])
+def end_amidst(lab, host, number, command):
+    """Ends a host in the middle of a command, which is to make the file `begun`: its server goes,
+    the workspace stays. Returns the workspace's identity."""
+    turn = Turn(lab, host, [
+        CREATE, ("workspace_exec", on(command=f"touch begun; {command}", timeout_seconds=600))])
 
     def has_begun():
         listed = lab.json("workspace", "list")["workspaces"] if lab.records() else []
@@ -187,6 +188,11 @@ def check_end(lab, host, number):
     turn.model.close()
     eventually(lambda: not lab.pids("pyro-mcp"), END_S, f"the server is gone: {lab.processes()}")
     assert lab.json("workspace", "status", workspace)["state"] == "started"
+    return workspace
+
+
+def check_end(lab, host, number):
+    workspace = end_amidst(lab, host, number, "sleep 1000")
     done = lab.json("workspace", "exec", workspace, "--", "ls")
     assert done["stdout"] == "begun\nhello.txt\n", done
     lab.json("workspace", "delete", workspace)
@@ -205,6 +211,27 @@ def test_termination(lab, host):
 def test_death(lab, host):
     """leaves no server behind when it is killed, and the workspace lives"""
     check_end(lab, host, signal.SIGKILL)
+
+
+def test_handover(lab, host):
+    """is terminated during a command, and another host goes on with it"""
+    end_amidst(lab, host, signal.SIGTERM, "until [ -e go ]; do sleep 0.1; done; echo done")
+
+    def running(results):
+        [found] = [entry for entry in results[1]["entries"] if entry["state"] == "running"]
+        return {"workspace_id": results[1]["workspace_id"], "sequence": found["sequence"]}
+    turn = Turn(lab, Codex, [
+        ("workspace_list", {}),
+        ("workspace_logs", lambda results: on()(results[0]["workspaces"])),
+        ("workspace_file_write", on(1, path="go", text="")),
+        ("workspace_exec", running),
+        ("workspace_delete", on(1)),
+    ])
+    _, _, _, ran, _ = turn.results()
+    assert ran["state"] == "finished" and ran["stdout"] == "done\n", ran
+
+
+test_handover.hosts = [Claude]
 
 
 def tests():
