@@ -21,10 +21,10 @@ static const struct profile profiles[] = {
 
 static const struct {
 	enum op_id op;
-	const char *input;
 	enum op_id for_tool;
+	const char *input;
 } matches[] = {
-#define MATCH(op, input, for_tool) {OP_##op, #input, OP_##for_tool},
+#define MATCH(op, input, for_tool) {OP_##op, OP_##for_tool, #input},
 #include "ops/profiles.def"
 };
 /* clang-format on */
