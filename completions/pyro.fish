@@ -122,7 +122,7 @@ complete -c pyro -n '__pyro_at "workspace create"' -l name -x -d 'Unique name th
 complete -c pyro -n '__pyro_at "workspace create"' -l label -x -d 'Labels, by key'
 complete -c pyro -n '__pyro_at "workspace create"' -l vcpu-count -x -d 'Virtual CPUs'
 complete -c pyro -n '__pyro_at "workspace create"' -l mem-mib -x -d 'Memory in MiB'
-complete -c pyro -n '__pyro_at "workspace create"' -l ttl-seconds -x -d 'Remove the workspace after this many seconds, whatever happens'
+complete -c pyro -n '__pyro_at "workspace create"' -l ttl-seconds -x -d 'Remove the workspace after this many seconds, whatever happens; 3600 suits a longer task'
 complete -c pyro -n '__pyro_at "workspace create"' -l network-policy -x -d 'Either off: no network device; egress: outbound only; or egress+published-ports: services may publish ports, too'
 complete -c pyro -n '__pyro_at "workspace create"' -l allow-host-compat -d 'Run on the host, unisolated, if no guest can run here'
 complete -c pyro -n '__pyro_at "workspace create"' -l secret -x -d 'A secret; other users of this machine may see a command line, so prefer --secret-file'

@@ -20,13 +20,16 @@ static const struct limit {
 	const char *when;  /* only if this input is given; NULL: always */
 	int64_t otherwise; /* the tool's own default; 0: the operation's, bounded silently */
 	int64_t max;
+	const char *text; /* of the input, instead of the operation's; NULL: that */
 } limits[] = {
-	{OP_exec_workspace, "wait_seconds", NULL, 45, 240},
-	{OP_wait_workspace_exec, "wait_seconds", NULL, 45, 240},
-	{OP_logs_workspace, "max_bytes", "sequence", PAGE_BYTES / 2, PAGE_BYTES / 2},
-	{OP_read_workspace_file, "max_bytes", NULL, 0, PAGE_BYTES},
-	{OP_read_workspace_disk, "max_bytes", NULL, 0, PAGE_BYTES},
-	{OP_read_shell, "max_chars", NULL, 0, PAGE_BYTES},
+	{OP_exec_workspace, "wait_seconds", NULL, 45, 240,
+	 "Return what there is after this many seconds; the command goes on"},
+	{OP_wait_workspace_exec, "wait_seconds", NULL, 45, 240, NULL},
+	{OP_logs_workspace, "max_bytes", "sequence", PAGE_BYTES / 2, PAGE_BYTES / 2,
+	 "With sequence: how much of each stream to return"},
+	{OP_read_workspace_file, "max_bytes", NULL, 0, PAGE_BYTES, NULL},
+	{OP_read_workspace_disk, "max_bytes", NULL, 0, PAGE_BYTES, NULL},
+	{OP_read_shell, "max_chars", NULL, 0, PAGE_BYTES, NULL},
 };
 
 /* Lists and texts of results that come in pages. */
@@ -96,6 +99,7 @@ static void adapt_input(const struct setup *setup, const struct op_row *op, json
 		if (op != &ops_rows[limits[i].op] || !limits[i].otherwise)
 			continue;
 		json_object_set_new(input, "maximum", json_integer(limits[i].max));
+		json_object_set_new(input, "description", json_string(limits[i].text));
 		if (!limits[i].when)
 			json_object_set_new(input, "default", json_integer(limits[i].otherwise));
 	}
