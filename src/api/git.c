@@ -52,7 +52,8 @@ static void make_env(struct argv *env, const char *protocols)
 			argv_add(env, *variable, NULL);
 	argv_add(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0",
 		 "GIT_ASKPASS=", "SSH_ASKPASS_REQUIRE=never", "GCM_INTERACTIVE=never",
-		 "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TEMPLATE_DIR=", "GIT_LFS_SKIP_SMUDGE=1", NULL);
+		 "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1",
+		 "GIT_TEMPLATE_DIR=", "GIT_LFS_SKIP_SMUDGE=1", NULL);
 	argv_addf(env, "GIT_ALLOW_PROTOCOL=%s", protocols);
 }
 

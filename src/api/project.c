@@ -135,10 +135,12 @@ static int choose_path(const char *given, struct project_source *ret, struct pyr
 static bool is_too_much(const char *path)
 {
 	const char *given = getenv("HOME");
-	const struct passwd *pw = given ? NULL : getpwuid(getuid());
-	AUTO_FREE char *home = given || pw ? realpath(given ? given : pw->pw_dir, NULL) : NULL;
+	const struct passwd *pw = getpwuid(getuid());
+	AUTO_FREE char *home = given ? realpath(given, NULL) : NULL;
 	size_t len = strlen(path);
 
+	if (!home && pw)
+		home = realpath(pw->pw_dir, NULL);
 	return strcmp(path, "/") == 0 ||
 	       (home && strncmp(home, path, len) == 0 && (!home[len] || home[len] == '/'));
 }
@@ -146,9 +148,9 @@ static bool is_too_much(const char *path)
 static void choose_root(char **roots, struct project_source *ret)
 {
 	for (; roots && *roots; roots++) {
-		if (choose_path(*roots, ret, NULL) < 0)
-			continue;
-		if (ret->kind == PROJECT_TRACKED || !is_too_much(ret->path))
+		(void)choose_path(*roots, ret, NULL);
+		if (ret->kind == PROJECT_TRACKED ||
+		    (ret->kind == PROJECT_WHOLE && !is_too_much(ret->path)))
 			return;
 		project_source_done(ret);
 	}
@@ -254,7 +256,6 @@ static int err_list(const char *dir, const struct buf *errors, struct pyro_error
 {
 	AUTO_FREE char *reason = git_reason(errors);
 
-	(void)err_set(err, PYRO_E_SYSTEM, "list the Git-tracked files of '%s': %s", dir, reason);
 	if (strstr(reason, "dubious ownership")) {
 		(void)err_set(err, PYRO_E_REFUSED,
 			      "the checkout at '%s' belongs to another user, and git does not "
@@ -264,6 +265,7 @@ static int err_list(const char *dir, const struct buf *errors, struct pyro_error
 			err, "git config --global --add safe.directory '%s', or " PROJECT_WAYS_OUT,
 			dir);
 	}
+	(void)err_set(err, PYRO_E_SYSTEM, "list the Git-tracked files of '%s': %s", dir, reason);
 	return err_hint(err, PROJECT_WAYS_OUT);
 }
 
