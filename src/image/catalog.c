@@ -13,6 +13,12 @@ static const struct catalog_entry entries[] = {
 	{.name = NULL},
 };
 
+static const char all_names[] =
+#define ENV(name, ...) " " name
+#include "image/catalog.def"
+#undef ENV
+	;
+
 const struct catalog_entry *catalog_entries(void)
 {
 	return entries;
@@ -33,6 +39,6 @@ const struct catalog_entry *catalog_find(const char *name, struct pyro_error *er
 		(void)err_hint(err, "did you mean '%s'? 'pyro env list' shows all of them",
 			       nearest);
 	else
-		(void)err_hint(err, "'pyro env list' shows all of them");
+		(void)err_hint(err, "there are%s; 'pyro env list' says more", all_names);
 	return NULL;
 }

@@ -102,8 +102,11 @@ char *words_for_tools(const struct profile *profile, const char *text)
 		buf_append(&out, text, (size_t)(at - text));
 		if (tool && (at == text || strchr(" ('", at[-1]))) {
 			AUTO_FREE char *arguments = take_arguments(op, &rest);
+			bool has_any = strcmp(arguments, "{}") != 0;
 
-			buf_printf(&out, "%s %s", tool->mcp, arguments);
+			buf_puts(&out, tool->mcp);
+			if (has_any)
+				buf_printf(&out, " %s", arguments);
 			text = rest;
 		} else {
 			buf_puts(&out, command);
