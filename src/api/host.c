@@ -199,7 +199,7 @@ static void judge_command(struct buf *out, char *const *found, char *const *want
 	should = words_text(wanted);
 	finding(out, "it runs '%s', expected '%s'", is, should);
 	if (found[0][0] == '/' && access(found[0], X_OK) < 0)
-		finding(out, "'%s' is no program any more", found[0]);
+		finding(out, "there is no program '%s'", found[0]);
 }
 
 /* Appends what is wrong with an entry, nothing if it is as wanted. */
@@ -251,6 +251,12 @@ static char **words_copy(char **words)
 	return strv_dup((const char *const *)words);
 }
 
+/* The file that says what is in the entry. */
+static const char *where(const struct host_entry *entry)
+{
+	return entry->hidden_by ? entry->hidden_by : entry->config_path;
+}
+
 /* Fills status, details and what to do, from what was found. */
 static void conclude(const struct host *host, const struct host_entry *entry,
 		     const struct host_wanted *wanted, const char *config_path,
@@ -261,7 +267,9 @@ static void conclude(const struct host *host, const struct host_entry *entry,
 
 	if (!entry->is_found) {
 		ret->status = mem_strdup("missing");
-		ret->details = mem_printf("%s does not know pyro yet", host->title);
+		ret->details =
+			mem_printf("%s does not know pyro yet%s%s", host->title,
+				   entry->advice ? "; " : "", entry->advice ? entry->advice : "");
 		ret->repair_command = own_command(host->has_commands ? "connect" : "repair", host,
 						  wanted, config_path);
 		return;
@@ -296,7 +304,7 @@ static void examine(const struct host *host, const struct host_wanted *wanted,
 		.expected_environment = environment_strv(wanted->environment),
 		.configured_command = entry.command ? words_copy(entry.command) : NULL,
 		.scope = mem_strdup(entry.scope),
-		.config_path = mem_strdup(entry.config_path),
+		.config_path = mem_strdup(where(&entry)),
 	};
 	if (!is_readable) {
 		ret->status = mem_strdup("drifted");
@@ -356,7 +364,7 @@ static int check_result(const struct host *host, const char *config_path,
 	ret->warning = wrong.len ? mem_strdup(buf_text(&wrong)) : NULL;
 	ret->scope = mem_strdup(now.scope);
 	free(ret->config_path);
-	ret->config_path = mem_strdup(now.config_path);
+	ret->config_path = mem_strdup(ret->changed ? now.config_path : where(&now));
 	return 0;
 }
 

@@ -32,8 +32,7 @@ struct host_entry {
 	char *scope;         /* "user"; NULL: the host knows no scopes */
 	char *config_path;   /* the file it is in, or would be */
 	char *hidden_by;     /* a file of this project that says something else; NULL: none */
-	const char
-		*advice; /* it is off here, and only the user can switch it on; NULL: it is not */
+	char *advice;        /* why it cannot start here until the user acts; NULL: it can */
 };
 
 struct host {

@@ -161,7 +161,8 @@ static int examine(const char *unused, struct host_entry *ret, struct pyro_error
 	local = server_of(project_of(root));
 	user = server_of(root);
 	if (is_off(project_of(root)))
-		ret->advice = "it is switched off in this project; in claude, say /mcp enable pyro";
+		ret->advice = mem_strdup("it is switched off in this project; in claude, say "
+					 "/mcp enable pyro");
 	if (local)
 		take(local, "local", ret);
 	else if (user)

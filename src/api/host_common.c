@@ -21,6 +21,7 @@ void host_entry_done(struct host_entry *entry)
 	free(entry->scope);
 	free(entry->config_path);
 	free(entry->hidden_by);
+	free(entry->advice);
 }
 
 bool host_lacks(const json_t *environment, const char *name, const json_t *value)

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_MAX (16 * 1024 * 1024)
@@ -141,18 +142,32 @@ static int read_own(const char *config_path, json_t **entry, struct host_entry *
 	return 0;
 }
 
-/* Merges what the files of the project say; notes the last that changes something. */
+/* OpenCode does not start where it cannot read a file of the project. */
+static void note_unreadable(struct host_entry *ret, const struct pyro_error *why)
+{
+	free(ret->advice);
+	ret->advice = mem_printf("OpenCode cannot start here: %s; correct that file by hand",
+				 why->message);
+}
+
+/*
+ * Merges what the files of the project say; notes the last that changes something, and the last
+ * that cannot be read.
+ */
 static void read_project(json_t **entry, struct host_entry *ret)
 {
+	struct pyro_error why;
 	AUTO_FREE char *dir = getcwd(NULL, 0);
 	AUTO_ARGV struct argv files = ARGV_INIT;
 
 	if (dir)
 		add_project_files(&files, dir, 0);
 	for (size_t i = 0; i < files.n; i++) {
-		json_t *root = load(files.v[i], NULL), *found = root ? entry_of(root) : NULL;
+		json_t *root = load(files.v[i], &why), *found = root ? entry_of(root) : NULL;
 		json_t *before = json_deep_copy(*entry);
 
+		if (!root)
+			note_unreadable(ret, &why);
 		if (found) {
 			merge(entry, found);
 			if (!json_equal(before, *entry)) {
@@ -283,9 +298,14 @@ static int add(const char *config_path, const struct host_entry *old,
 	AUTO_FREE char *made = NULL;
 	const char *path = config_path ? config_path : old->config_path;
 	AUTO_FREE char *real = realpath(path, NULL);
+	struct stat st;
 
 	if (host_read(path, &text, NULL) >= 0)
 		made = host_opencode_edit(buf_text(&text), wanted, NULL);
+	if (!made && real && stat(real, &st) == 0 && !S_ISREG(st.st_mode)) {
+		(void)err_set(err, PYRO_E_INVALID, "'%s' is not a file", path);
+		return err_hint(err, "name a file, such as '%s/opencode.json'", path);
+	}
 	if (!made) {
 		AUTO_FREE char *backup = host_backup_path(real ? real : path);
 

@@ -161,7 +161,7 @@ def test_repair_command(env):
     home.write(entry(["/nowhere/pyro", "mcp", "serve"]), config)
     words = ("--config-path", config, "--profile", "vm-run", "--no-project-source")
     found = home.doctor(*words, code=1)
-    assert "'/nowhere/pyro' is no program any more" in found["details"], found
+    assert "there is no program '/nowhere/pyro'" in found["details"], found
     home.pyro(shell=found["repair_command"])
     assert home.doctor(*words)["status"] == "ok"
     assert json.loads(home.read(config))["mcp"]["pyro"]["command"] == [
@@ -187,22 +187,58 @@ def test_project(env):
     home.write('{"mcp": {"pyro": {"enabled": false}}}', project)
     found = home.doctor(code=1)
     assert project in found["details"] and "switched off" in found["details"], found
+    assert found["config_path"] == project, found
     made = home.json("host", "repair", "opencode")
     assert made["status"] == "drifted" and project in made["warning"], made
     home.pyro(shell=found["repair_command"])
     assert home.doctor()["status"] == "ok"
 
 
+def test_project_only(env):
+    """an entry that only a project has is said to be there"""
+    home = Home(env)
+    home.pyro("host", "print-config", "opencode", "--output", "opencode.json")
+    project = f"{home.path}/project/opencode.json"
+    found, again = home.doctor(), home.json("host", "repair", "opencode")
+    assert found["status"] == "ok" and found["config_path"] == project, found
+    assert again["action"] == "already connected" and again["config_path"] == project, again
+
+
+def test_project_corrupt(env):
+    """a project's file with which OpenCode does not start is named and left alone"""
+    home = Home(env)
+    project = f"{home.path}/project/opencode.json"
+    home.write('{ "mcp": ', project)
+    made = home.json("host", "repair", "opencode")
+    assert made["action"] == "connected" and project in made["warning"], made
+    found = home.doctor(code=1)
+    assert found["status"] == "drifted" and project in found["details"], found
+    assert found["repair_command"] is None and home.read(project) == '{ "mcp": ', found
+
+
+def test_directory(env):
+    """a directory in the place of a configuration file stays, and what to name instead is said"""
+    home = Home(env)
+    for words in (("print-config", "opencode", "--output", "."),
+                  ("repair", "opencode", "--config-path", home.path)):
+        done = home.pyro("host", *words, code=2)
+        assert "is not a file" in done.stderr and "/opencode.json'" in done.stderr, done
+    assert sorted(os.listdir(home.path)) == ["bin", "project"], os.listdir(home.path)
+    assert os.listdir(f"{home.path}/project") == [".git"]
+
+
 def test_odd_files(env):
-    """what a project puts where its configuration belongs cannot make doctor wait or fail"""
+    """what a project puts where its configuration belongs is named and cannot make doctor wait"""
     home = Home(env)
     home.pyro("host", "repair", "opencode")
     os.mkfifo(f"{home.path}/project/opencode.json")
     os.symlink("/dev/zero", f"{home.path}/project/opencode.jsonc")
     os.mkdir(f"{home.path}/project/.opencode")
     os.mkdir(f"{home.path}/project/.opencode/opencode.json")
-    home.write("[" * 100000, f"{home.path}/project/.opencode/opencode.jsonc")
-    assert home.doctor()["status"] == "ok"
+    deep = f"{home.path}/project/.opencode/opencode.jsonc"
+    home.write("[" * 100000, deep)
+    found = home.doctor(code=1)
+    assert found["status"] == "drifted" and deep in found["details"], found
     home.write('{"mcp": {"pyro": 5, "servers": [{}]}}', f"{home.path}/project/.opencode/opencode.jsonc")
     assert home.doctor(code=1)["status"] == "drifted"
 
