@@ -93,7 +93,7 @@ complete -c pyro -n '__pyro_at "vm network-info"' -l json -d 'Print one JSON obj
 complete -c pyro -n '__pyro_at "vm network-info"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "vm reap-expired"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "vm reap-expired"' -l help -d 'Show help'
-complete -c pyro -n '__pyro_at "workspace"' -a 'create' -d 'Create and start a persistent sandbox, filled from a directory or archive'
+complete -c pyro -n '__pyro_at "workspace"' -a 'create' -d 'Create and start a workspace: a disposable, isolated Linux machine for commands and files'
 complete -c pyro -n '__pyro_at "workspace"' -a 'list' -d 'List the workspaces that exist'
 complete -c pyro -n '__pyro_at "workspace"' -a 'update' -d 'Change the name and the labels of a workspace'
 complete -c pyro -n '__pyro_at "workspace"' -a 'status' -d 'Show the state of a workspace'

@@ -92,24 +92,55 @@ static void put_page(const struct tool_call *call, json_t *result, const json_t 
 
 /* --- long texts --- */
 
-static json_t *cut_text(const json_t *text, size_t max, int64_t total, const char *rest)
+/*
+ * How many bytes a piece of text stood for: each that was none of a character became a U+FFFD.
+ * Less, if the text had such characters itself: then the rest begins with what was shown already.
+ */
+static int64_t raw_bytes(const char *p, size_t len)
+{
+	static const char replacement[] = "\xEF\xBF\xBD";
+	int64_t n = (int64_t)len;
+
+	for (const char *at = p; (at = memmem(at, len - (size_t)(at - p), replacement, 3)); at += 3)
+		n -= 2;
+	return n;
+}
+
+/* What stays of a text when its middle goes. */
+struct ends {
+	size_t head, tail; /* where the one ends and the other begins */
+	int64_t from;      /* the bytes before the middle */
+	int64_t cut;       /* and those in it */
+};
+
+static struct ends ends_of(const json_t *text, size_t max, int64_t total)
 {
 	const char *p = json_string_value(text);
 	size_t len = json_string_length(text);
-	size_t head = boundary(p, max / 2), tail = boundary(p, len - max / 2);
-	int64_t cut = (total > (int64_t)len ? total : (int64_t)len) - (int64_t)(head + len - tail);
-	AUTO_FREE char *shown = mem_printf("%.*s\n[... %lld bytes are left out%s ...]\n%s",
-					   (int)head, p, (long long)cut, rest, p + tail);
+	struct ends ends = {.head = boundary(p, max / 2), .tail = boundary(p, len - max / 2)};
+
+	ends.from = raw_bytes(p, ends.head);
+	if (total < 0)
+		total = raw_bytes(p, len);
+	ends.cut = total - ends.from - raw_bytes(p + ends.tail, len - ends.tail);
+	return ends;
+}
+
+static json_t *cut_text(const json_t *text, const struct ends *ends, const char *rest)
+{
+	const char *p = json_string_value(text);
+	AUTO_FREE char *shown =
+		mem_printf("%.*s\n[... %lld bytes are left out%s ...]\n%s", (int)ends->head, p,
+			   (long long)ends->cut, rest, p + ends->tail);
 
 	return json_string(shown);
 }
 
-/* How the middle of a text of `object`, which may be in a list of `parent`, can be seen. */
-static char *way_to_rest(const struct profile *profile, const json_t *object, const json_t *parent,
-			 size_t max)
+/* How the middle of a text of `object`, which is in `around` or is it, can be seen. */
+static char *way_to_rest(const struct profile *profile, const json_t *object, const json_t *around,
+			 int64_t from)
 {
-	const char *id =
-		json_string_value(json_object_get(parent ? parent : object, "workspace_id"));
+	const char *id = json_string_value(json_object_get(around, "workspace_id"));
 	const json_t *sequence = json_object_get(object, "sequence");
 	AUTO_FREE char *command = NULL;
 
@@ -117,8 +148,8 @@ static char *way_to_rest(const struct profile *profile, const json_t *object, co
 		return mem_strdup("; fewer tail_lines show the end as a whole");
 	if (!id || !json_is_integer(sequence))
 		return mem_strdup("");
-	command = mem_printf(": pyro workspace logs %s --sequence %lld --offset %zu shows them", id,
-			     (long long)json_integer_value(sequence), max / 2);
+	command = mem_printf(": pyro workspace logs %s --sequence %lld --offset %lld shows them",
+			     id, (long long)json_integer_value(sequence), (long long)from);
 	return words_for_tools(profile, command);
 }
 
@@ -139,6 +170,20 @@ static bool is_bounded(const struct tool_call *call, const char *name)
 		json_object_get(call->arguments, "sequence"));
 }
 
+/* Brings a text to about max bytes. `around` is the result, or the object itself. */
+static void shorten(const struct profile *profile, json_t *object, const json_t *around,
+		    const char *name, size_t max)
+{
+	const json_t *text = json_object_get(object, name);
+	struct ends ends = ends_of(text, max, total_of(object, name));
+	AUTO_FREE char *rest = way_to_rest(profile, object, around, ends.from);
+	AUTO_FREE char *truncated = mem_printf("%s_truncated", name);
+
+	json_object_set_new(object, name, cut_text(text, &ends, rest));
+	if (json_object_get(object, truncated))
+		json_object_set_new(object, truncated, json_true());
+}
+
 /* Cuts the texts of an object that are longer than max, and those of its lists. */
 static void cut_texts(const struct profile *profile, const struct tool_call *call, json_t *object,
 		      const json_t *parent, size_t max)
@@ -150,8 +195,6 @@ static void cut_texts(const struct profile *profile, const struct tool_call *cal
 
 	json_object_foreach_safe(object, next, name, value)
 	{
-		AUTO_FREE char *rest = NULL;
-
 		json_array_foreach(value, i, entry)
 		{
 			if (json_is_object(entry))
@@ -161,14 +204,7 @@ static void cut_texts(const struct profile *profile, const struct tool_call *cal
 			cut_texts(profile, call, value, object, max);
 		if (json_string_length(value) <= max || is_bounded(call, name))
 			continue;
-		rest = way_to_rest(profile, object, parent, max);
-		json_object_set_new(object, name,
-				    cut_text(value, max, total_of(object, name), rest));
-		if (total_of(object, name) >= 0) {
-			AUTO_FREE char *truncated = mem_printf("%s_truncated", name);
-
-			json_object_set_new(object, truncated, json_true());
-		}
+		shorten(profile, object, parent ? parent : object, name, max);
 	}
 }
 
@@ -218,7 +254,7 @@ static void halve_list(json_t *result, json_t *list, const char *name)
 					 (json_int_t)n));
 }
 
-static void halve_longest(json_t *result, size_t max)
+static void halve_longest(const struct profile *profile, json_t *result, size_t max)
 {
 	json_t *in = NULL, *longest;
 	const char *name = NULL;
@@ -227,9 +263,7 @@ static void halve_longest(json_t *result, size_t max)
 		if (json_is_array(longest))
 			halve_list(result, longest, name);
 		else
-			json_object_set_new(in, name,
-					    cut_text(longest, json_string_length(longest) / 2,
-						     total_of(in, name), ""));
+			shorten(profile, in, result, name, json_string_length(longest) / 2);
 	}
 }
 
@@ -240,7 +274,7 @@ static json_t *make_page(const struct profile *profile, const struct tool_call *
 
 	json_object_set_new(result, call->paged, json_null()); /* its place */
 	cut_texts(profile, call, result, NULL, TEXT_MAX);
-	halve_longest(result, call->offset ? BESIDE_MAX : BESIDE_FIRST_MAX);
+	halve_longest(profile, result, call->offset ? BESIDE_MAX : BESIDE_FIRST_MAX);
 	put_page(call, result, whole);
 	json_decref(whole);
 	return result;
@@ -263,6 +297,6 @@ json_t *result_make(const struct profile *profile, struct tool_call *call, const
 		json_decref(result);
 		return NULL;
 	}
-	halve_longest(result, RESULT_MAX);
+	halve_longest(profile, result, RESULT_MAX);
 	return result;
 }

@@ -95,11 +95,14 @@ static void adapt_input(const struct setup *setup, const struct op_row *op, json
 			(void)json_object_del(properties, in->name);
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		json_t *input = json_object_get(properties, limits[i].input);
+		AUTO_FREE char *text = NULL;
 
 		if (op != &ops_rows[limits[i].op] || !limits[i].otherwise)
 			continue;
+		text = mem_printf("%s; default %lld", limits[i].text,
+				  (long long)limits[i].otherwise);
 		json_object_set_new(input, "maximum", json_integer(limits[i].max));
-		json_object_set_new(input, "description", json_string(limits[i].text));
+		json_object_set_new(input, "description", json_string(text));
 		if (!limits[i].when)
 			json_object_set_new(input, "default", json_integer(limits[i].otherwise));
 	}
@@ -144,7 +147,8 @@ static json_t *describe(const struct setup *setup, const struct profile_tool *to
 	adapt_input(setup, op, json_object_get(entry, "inputSchema"));
 	if (find_page(op))
 		json_object_set_new(output, "next_" OFFSET,
-				    json_pack("{s:[s, s]}", "type", "integer", "null"));
+				    json_pack("{s:[{s:s}, {s:s}]}", "anyOf", "type", "integer",
+					      "type", "null"));
 	text = mem_printf("%s%s",
 			  tool->text ? tool->text
 				     : json_string_value(json_object_get(entry, "description")),
@@ -164,6 +168,13 @@ json_t *tool_list(const struct setup *setup)
 
 /* --- tools/call --- */
 
+static int missing(const struct route *route, struct pyro_error *err)
+{
+	(void)err_set(err, PYRO_E_INVALID, "arguments.%s is missing", route->instead_of);
+	return err_hint(err, "give %s, or %s to wait on for one that still runs", route->instead_of,
+			route->input);
+}
+
 /* The operation that the arguments ask for; what the route does not take is dropped. */
 static int follow_route(struct tool_call *call, struct pyro_error *err)
 {
@@ -176,10 +187,8 @@ static int follow_route(struct tool_call *call, struct pyro_error *err)
 	if (!route)
 		return 0;
 	if (!json_object_get(call->arguments, route->input))
-		return json_object_get(call->arguments, route->instead_of)
-			       ? 0
-			       : err_set(err, PYRO_E_INVALID, "arguments.%s is missing",
-					 route->instead_of);
+		return json_object_get(call->arguments, route->instead_of) ? 0
+									   : missing(route, err);
 	if (json_object_get(call->arguments, route->instead_of))
 		return err_set(err, PYRO_E_INVALID,
 			       "arguments.%s and arguments.%s exclude each other", route->input,

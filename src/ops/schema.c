@@ -39,6 +39,20 @@ static json_t *integer(const struct op_input *in)
 
 static json_t *given_record(const struct rec_row *rec);
 
+/* Rows speak to people at a command line; and some hosts show a model no defaults but in texts. */
+static void describe(const struct op_input *in, json_t *schema)
+{
+	AUTO_FREE char *text = NULL;
+
+	if (in->kind == KIND_CMD)
+		text = mem_strdup("A line for the shell, or an argument vector as an array");
+	else if (in->kind == KIND_INT && in->def)
+		text = mem_printf("%s; default %s", in->text, in->def);
+	else
+		text = mem_strdup(in->text);
+	json_object_set_new(schema, "description", json_string(text));
+}
+
 static json_t *input(const struct op_input *in)
 {
 	json_t *schema;
@@ -74,7 +88,7 @@ static json_t *input(const struct op_input *in)
 			json_object_set_new(schema, "default", json_string(in->def));
 		break;
 	}
-	json_object_set_new(schema, "description", json_string(in->text));
+	describe(in, schema);
 	return schema;
 }
 
@@ -93,10 +107,11 @@ json_t *schema_input(const struct op_row *op)
 			 "required", required, "additionalProperties", 0);
 }
 
+/* Not as a list of types, which some readers of schemas do not take. */
 static json_t *scalar(const char *type, unsigned flags)
 {
 	if (flags & NULLABLE)
-		return json_pack("{s:[s, s]}", "type", type, "null");
+		return json_pack("{s:[{s:s}, {s:s}]}", "anyOf", "type", type, "type", "null");
 	return json_pack("{s:s}", "type", type);
 }
 

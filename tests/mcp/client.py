@@ -37,7 +37,8 @@ def conforms(schema, value):
     if isinstance(value, dict) and "properties" in schema:
         missing = set(schema["properties"]) - set(value)
         extra = set(value) - set(schema["properties"]) - {"omitted"}
-        return not extra and all(schema["properties"][m]["type"] == "object" for m in missing) and all(
+        return not extra and all(
+            schema["properties"][m].get("type") == "object" for m in missing) and all(
             conforms(schema["properties"].get(name, {}), item) for name, item in value.items())
     return True
 
