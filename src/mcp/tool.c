@@ -1,5 +1,6 @@
 #include "mcp/tool.h"
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/parse.h"
 #include "mcp/setup.h"
@@ -257,6 +258,42 @@ static int check_offered(const struct tool_call *call, const struct setup *setup
 	return 0;
 }
 
+/* Every argument is one of the tool's, and none that must be there is missing. */
+static int check_names(const struct tool_call *call, const json_t *schema, struct pyro_error *err)
+{
+	json_t *properties = json_object_get(schema, "properties"), *value;
+	AUTO_BUF struct buf all = BUF_INIT(4096);
+	const char *names[64] = {NULL}, *name;
+	size_t n = 0;
+
+	json_object_foreach(properties, name, value)
+	{
+		if (n + 1 < ARRAY_SIZE(names))
+			names[n++] = name;
+		buf_printf(&all, "%s%s", all.len ? ", " : "", name);
+	}
+	json_object_foreach(call->arguments, name, value)
+	{
+		const char *nearest = parse_nearest(name, names);
+
+		if (json_object_get(properties, name))
+			continue;
+		(void)err_set(err, PYRO_E_INVALID, "arguments.%.80s: there is no such argument",
+			      name);
+		return nearest ? err_hint(err, "did you mean '%s'?", nearest)
+			       : err_hint(err, "the arguments are %s", buf_text(&all));
+	}
+	for (size_t i = 0; i < json_array_size(json_object_get(schema, "required")); i++) {
+		name = json_string_value(json_array_get(json_object_get(schema, "required"), i));
+		if (json_object_get(call->arguments, name))
+			continue;
+		value = json_object_get(json_object_get(properties, name), "description");
+		(void)err_set(err, PYRO_E_INVALID, "arguments.%s is missing", name);
+		return err_hint(err, "%s: %s", name, json_string_value(value));
+	}
+	return 0;
+}
+
 /* null stands for absent. */
 static void drop_nulls(json_t *arguments)
 {
@@ -273,6 +310,9 @@ static void drop_nulls(json_t *arguments)
 int tool_call_init(struct tool_call *ret, const struct setup *setup,
 		   const struct profile_tool *tool, const json_t *arguments, struct pyro_error *err)
 {
+	json_t *schema;
+	int known;
+
 	*ret = (struct tool_call){
 		.op = &ops_rows[tool->op],
 		.arguments = arguments ? json_copy((json_t *)(uintptr_t)arguments) : json_object(),
@@ -281,8 +321,13 @@ int tool_call_init(struct tool_call *ret, const struct setup *setup,
 	if (tool->op == OP_create_workspace && setup->environment &&
 	    !json_object_get(ret->arguments, "environment"))
 		json_object_set_new(ret->arguments, "environment", json_string(setup->environment));
-	if (check_offered(ret, setup, err) < 0 || follow_route(ret, err) < 0 ||
-	    take_offset(ret, err) < 0)
+	if (check_offered(ret, setup, err) < 0)
+		return -1;
+	schema = schema_input(ret->op);
+	adapt_input(setup, ret->op, schema);
+	known = check_names(ret, schema, err);
+	json_decref(schema);
+	if (known < 0 || follow_route(ret, err) < 0 || take_offset(ret, err) < 0)
 		return -1;
 	bound(ret);
 	ret->args = mem_zalloc(1, ret->op->args_size + 1); /* there may be none */

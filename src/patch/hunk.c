@@ -101,9 +101,17 @@ static char *show(const char *text, size_t len)
 	bool has_newline = len && text[len - 1] == '\n';
 	size_t shown = has_newline ? len - 1 : len;
 	bool is_long = shown > SHOWN_MAX;
+	AUTO_BUF struct buf out = BUF_INIT(4 * SHOWN_MAX);
 
-	return mem_printf("'%.*s%s'%s", (int)(is_long ? SHOWN_MAX : shown), text,
-			  is_long ? "..." : "", has_newline ? "" : " without a newline");
+	/* Whoever wrote spaces for tabs must see it. */
+	for (size_t i = 0; i < (is_long ? SHOWN_MAX : shown); i++) {
+		if (text[i] == '\t')
+			buf_puts(&out, "\\t");
+		else
+			buf_append(&out, &text[i], 1);
+	}
+	return mem_printf("'%s%s'%s", buf_text(&out), is_long ? "..." : "",
+			  has_newline ? "" : " without a newline");
 }
 
 static int err_hunk(struct pyro_error *err, const char *path, const struct parse_file *section,
@@ -112,7 +120,7 @@ static int err_hunk(struct pyro_error *err, const char *path, const struct parse
 	(void)err_set(err, PYRO_E_INVALID,
 		      "patch does not apply: '%s' hunk %zu (line %zu of the patch): %s", path,
 		      (size_t)(hunk - section->hunks) + 1, hunk->line, why);
-	return err_hint(err, "make it from the file as it is now: pyro workspace file read");
+	return err_hint(err, "read the file as it is now, and make the patch from that");
 }
 
 /* Why it does not fit where it should. Owned by the caller. */

@@ -82,7 +82,7 @@ static void look_at_clock(struct loop_timer *timer)
 
 	if (left <= 0)
 		supervisor_end(s, ENDING_DESTROY, PYRO_E_TIMEOUT,
-			       "the VM's time to live is over (--ttl-seconds)");
+			       "the VM was removed: its time to live, ttl_seconds, is over");
 	else
 		loop_set_timer(s->loop, timer,
 			       deadline_in(left < TTL_LOOK_S ? (int64_t)(left * 1000) + 1

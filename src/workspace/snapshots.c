@@ -61,14 +61,23 @@ int snapshots_check_new(struct records *r, const char *id, const char *name, str
 
 int snapshots_check(struct records *r, const char *id, const char *name, struct pyro_error *err)
 {
+	AUTO_FREE char *names = NULL;
+	sqlite3_stmt *stmt;
 	int64_t same;
 
 	if (count(r, id, name, &same, err) < 0)
 		return -1;
 	if (same)
 		return 0;
+	stmt = db_query(r, err,
+			"SELECT coalesce(group_concat(', ''' || name || ''''), '') FROM "
+			"(SELECT name FROM snapshot WHERE workspace_id = ?1 ORDER BY created_at)",
+			"t", id);
+	if (stmt && db_step(r, stmt, NULL) == 1)
+		names = db_text(stmt, 0);
+	db_end(stmt);
 	(void)err_set(err, PYRO_E_NOT_FOUND, "the workspace has no snapshot '%.80s'", name);
-	return err_hint(err, "pyro workspace snapshot list %s", id);
+	return err_hint(err, "there is 'baseline'%s", names ? names : "");
 }
 
 int snapshots_add(struct records *r, const char *id, const char *name, double now,

@@ -154,8 +154,8 @@ static int set_ready(struct records *r, const struct pyro_workspace *ws, const c
 		   "UPDATE workspace SET baseline_at = ?2, last_activity_at = ?2, "
 		   "seed_entry_count = ?3, seed_bytes = ?4, seed_skipped_count = ?5, "
 		   "seed_skipped = ?6 WHERE workspace_id = ?1",
-		   "tdiiit", ws->workspace_id, now, seed->entry_count, seed->bytes_written, seed->skipped_count,
-		   skipped) < 0)
+		   "tdiiit", ws->workspace_id, now, seed->entry_count, seed->bytes_written,
+		   seed->skipped_count, skipped) < 0)
 		return -1;
 	return db_run(r, err,
 		      "UPDATE vm SET is_ephemeral = 0, state = 'started', execution_mode = ?2, "
@@ -327,7 +327,8 @@ static int not_found(struct records *r, const char *id_or_name, struct pyro_erro
 	(void)err_set(err, PYRO_E_NOT_FOUND, "there is no workspace '%.120s'", id_or_name);
 	nearest = parse_nearest(id_or_name, (const char *const *)names);
 	return nearest ? err_hint(err, "did you mean '%s'? pyro workspace list shows all", nearest)
-		       : err_hint(err, "pyro workspace list");
+		       : err_hint(err, "it was deleted, its time to live is over, or it never was: "
+				       "pyro workspace list");
 }
 
 int workspaces_get(struct records *r, const char *id_or_name, struct pyro_workspace *ret,

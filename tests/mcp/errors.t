@@ -38,12 +38,14 @@
 
 # bad values of arguments are errors that the model reads
 > {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"vm_run"}}
-< {"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"type":"text","text":"arguments.environment is missing"}],"_meta":{"pyro/error":{"code":"invalid_argument","message":"arguments.environment is missing","hint":"","retryable":false}}}}
+< {"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"type":"text","text":"arguments.environment is missing\nhint: environment: Environment to boot, such as debian:12"}],"_meta":{"pyro/error":{"code":"invalid_argument","message":"arguments.environment is missing","hint":"environment: Environment to boot, such as debian:12","retryable":false}}}}
 > {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","comand":"true"}}}
 < {"jsonrpc":"2.0","id":2,"result":{"isError":true,"content":[{"type":"text","text":"arguments.comand: there is no such argument\nhint: did you mean 'command'?"}],"_meta":"<any>"}}
 > {"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","command":"true","timeout_seconds":"30"}}}
 < {"jsonrpc":"2.0","id":3,"result":{"isError":true,"content":[{"type":"text","text":"arguments.timeout_seconds: expected an integer, got string"}],"_meta":"<any>"}}
 > {"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","command":"true","mem_mib":0}}}
 < {"jsonrpc":"2.0","id":4,"result":{"isError":true,"content":[{"type":"text","text":"arguments.mem_mib: 0 is outside 128 to 32768"}],"_meta":"<any>"}}
+> {"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"vm_run","arguments":{"image":"debian:12","command":"true"}}}
+< {"jsonrpc":"2.0","id":4,"result":{"isError":true,"content":[{"type":"text","text":"arguments.image: there is no such argument\nhint: the arguments are environment, command, vcpu_count, mem_mib, timeout_seconds, ttl_seconds, network, allow_host_compat"}],"_meta":"<any>"}}
 > {"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","command":[]}}}
 < {"jsonrpc":"2.0","id":5,"result":{"isError":true,"content":"<any>","_meta":"<any>"}}

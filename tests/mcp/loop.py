@@ -68,12 +68,13 @@ def test_loop(lab):
     assert ask("workspace_summary", workspace_id=ws)["changes"]["changed"]
     ask("workspace_update", workspace_id=ws, name="other", clear_labels=["a"])
     assert ask("workspace_list")["workspaces"][0]["name"] == "other"
+    assert "hint: there is 'baseline'" in server.fail("workspace_reset", workspace_id=ws, snapshot="x")
     assert ask("workspace_reset", workspace_id=ws)["reset_count"] == 1
     assert not ask("workspace_diff", workspace_id=ws)["changed"]
     assert ask("workspace_status", workspace_id=ws)["state"] == "started"
     assert ask("workspace_delete", workspace_id=ws)["deleted"]
     text = server.fail("workspace_exec", workspace_id=ws, command="true")
-    assert text.endswith("hint: workspace_list"), text
+    assert text.endswith("time to live is over, or it never was: workspace_list"), text
     assert server.close() == []
 
 
