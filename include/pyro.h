@@ -88,7 +88,8 @@ struct pyro_project {
 void pyro_set_project(struct pyro *p, const struct pyro_project *project);
 /*
  * "the Git-tracked files of /home/u/app", "all files of /srv/data", "a clean clone of URL at REF",
- * or NULL: nothing. The caller frees it. Cheap; what fails here fails create_workspace, too.
+ * or NULL: nothing. A line of UTF-8 that the caller frees. Cheap; what fails here fails
+ * create_workspace, too.
  */
 int pyro_describe_project(struct pyro *p, char **ret_text, struct pyro_error *err);
 

@@ -9,9 +9,9 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/parse.h"
 #include "base/redact.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,30 +82,6 @@ char *clone_shown_url(const char *url)
 	return mem_printf("%.*s%s", (int)(user - url), url, user + len + 1);
 }
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *found = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
-
-	return found ? (int)(found - digits) : -1;
-}
-
-/* Without its "%40". */
-static char *decode(const char *text)
-{
-	char *out = mem_strdup(text), *to = out;
-
-	for (const char *at = text; *at; at++) {
-		int high = *at == '%' ? hex_digit(at[1]) : -1;
-		int low = high < 0 ? -1 : hex_digit(at[2]);
-
-		*to++ = low < 0 ? *at : (char)(high * 16 + low);
-		at += low < 0 ? 0 : 2;
-	}
-	*to = '\0';
-	return out;
-}
-
 /* git's complaints name the address as it was given, or decoded. */
 static void redact(struct clone *c, struct pyro_error *err)
 {
@@ -114,7 +90,7 @@ static void redact(struct clone *c, struct pyro_error *err)
 	AUTO_FREE char *user = mem_strndup(at, len);
 	const char *colon = strchr(user, ':');
 	const char *secret = colon ? colon + 1 : user;
-	AUTO_FREE char *decoded = decode(secret);
+	AUTO_FREE char *decoded = parse_percent(secret);
 	const char *const values[] = {secret, decoded, NULL};
 	struct redact_patterns *patterns;
 

@@ -169,13 +169,6 @@ static bool same_server(char *const *a, char *const *b)
 	return true;
 }
 
-static bool same_words(char *const *a, char *const *b)
-{
-	while (*a && *b && strcmp(*a, *b) == 0)
-		a++, b++;
-	return !*a && !*b;
-}
-
 static void judge_command(struct buf *out, char *const *found, char *const *wanted)
 {
 	AUTO_FREE char *is = NULL, *should = NULL;
@@ -184,7 +177,7 @@ static void judge_command(struct buf *out, char *const *found, char *const *want
 		finding(out, "'" HOST_SERVER "' is a server elsewhere, not this program");
 		return;
 	}
-	if (!*found || same_words(found, wanted))
+	if (!*found || strv_equal(found, wanted))
 		return;
 	if (same_server(found, wanted)) {
 		is = words_text(found + 3);

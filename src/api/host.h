@@ -72,6 +72,12 @@ json_t *host_merge_environment(const json_t *old, const json_t *wanted);
 char **host_words(const json_t *list);
 json_t *host_json_words(char *const *words);
 
+/* The members "command" and "args" as one list; NULL if there is no program, or it is no text.
+ * Owned by the caller. */
+char **host_command(const json_t *server);
+/* Appends what `mcp add NAME` of Claude Code and Codex takes: --env NAME=VALUE … -- COMMAND … */
+void host_add_server(struct argv *a, const json_t *environment, char *const *command);
+
 /* The directory that the variable names, or `name` (NULL: all) of the home directory. Owned by the
  * caller. */
 char *host_dir(const char *variable, const char *name, struct pyro_error *err);

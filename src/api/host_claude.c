@@ -81,18 +81,9 @@ static bool is_off(const json_t *project)
 
 static void take(const json_t *server, const char *scope, struct host_entry *ret)
 {
-	const char *program = json_string_value(json_object_get(server, "command"));
-	json_t *args = json_object_get(server, "args"), *words = json_array();
-
 	ret->is_found = true;
 	ret->scope = mem_strdup(scope);
-	if (program) {
-		json_array_append_new(words, json_string(program));
-		if (json_is_array(args))
-			json_array_extend(words, args);
-		ret->command = host_words(words);
-	}
-	json_decref(words);
+	ret->command = host_command(server);
 	ret->environment = json_incref(json_object_get(server, "env"));
 }
 
@@ -182,18 +173,9 @@ static int remove_from(const char *scope, struct pyro_error *err)
 static int add_new(const struct host_wanted *wanted, struct pyro_error *err)
 {
 	AUTO_ARGV struct argv a = ARGV_INIT;
-	const char *name;
-	json_t *value;
 
 	argv_add(&a, "claude", "mcp", "add", "-s", "user", HOST_SERVER, NULL);
-	json_object_foreach(wanted->environment, name, value)
-	{
-		argv_add(&a, "-e", NULL);
-		argv_addf(&a, "%s=%s", name, json_string_value(value));
-	}
-	argv_add(&a, "--", NULL);
-	for (char **word = wanted->command; *word; word++)
-		argv_add(&a, *word, NULL);
+	host_add_server(&a, wanted->environment, wanted->command);
 	return host_check(&a, err);
 }
 

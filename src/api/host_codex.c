@@ -46,23 +46,15 @@ static int take(const struct buf *answer, struct host_entry *ret, struct pyro_er
 {
 	json_t *server = json_loadb(buf_text(answer), answer->len, 0, NULL);
 	const json_t *transport = json_object_get(server, "transport");
-	const char *program = json_string_value(json_object_get(transport, "command"));
-	json_t *words = json_array();
 
 	if (!transport) {
-		json_decref(words);
 		json_decref(server);
 		return err_set(err, PYRO_E_PROTOCOL, "'codex mcp get --json' gave no answer");
 	}
 	ret->is_found = true;
 	ret->is_disabled = json_is_false(json_object_get(server, "enabled"));
 	ret->environment = json_incref(json_object_get(transport, "env"));
-	if (program) {
-		json_array_append_new(words, json_string(program));
-		json_array_extend(words, json_object_get(transport, "args"));
-		ret->command = host_words(words);
-	}
-	json_decref(words);
+	ret->command = host_command(transport);
 	json_decref(server);
 	return 0;
 }
@@ -165,18 +157,9 @@ static int add_whole(const json_t *environment, const struct host_wanted *wanted
 		     struct pyro_error *err)
 {
 	AUTO_ARGV struct argv a = ARGV_INIT;
-	const char *name;
-	json_t *value;
 
 	argv_add(&a, "codex", "mcp", "add", HOST_SERVER, NULL);
-	json_object_foreach((json_t *)(uintptr_t)environment, name, value)
-	{
-		argv_add(&a, "--env", NULL);
-		argv_addf(&a, "%s=%s", name, json_string_value(value));
-	}
-	argv_add(&a, "--", NULL);
-	for (char **word = wanted->command; *word; word++)
-		argv_add(&a, *word, NULL);
+	host_add_server(&a, environment, wanted->command);
 	return host_check(&a, err);
 }
 

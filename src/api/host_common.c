@@ -34,12 +34,9 @@ bool host_entry_is(const struct host_entry *entry, const struct host_wanted *wan
 	const char *name;
 	json_t *value;
 
-	if (!entry->is_found || entry->is_disabled || !entry->command)
+	if (!entry->is_found || entry->is_disabled || !entry->command ||
+	    !strv_equal(entry->command, wanted->command))
 		return false;
-	for (size_t i = 0; entry->command[i] || wanted->command[i]; i++)
-		if (!entry->command[i] || !wanted->command[i] ||
-		    strcmp(entry->command[i], wanted->command[i]) != 0)
-			return false;
 	json_object_foreach(wanted->environment, name, value)
 	{
 		if (host_lacks(entry->environment, name, value))
@@ -69,6 +66,32 @@ char **host_words(const json_t *list)
 		words[i] = mem_strdup(json_string_value(json_array_get(list, i)));
 	}
 	return TAKE_PTR(words);
+}
+
+char **host_command(const json_t *server)
+{
+	json_t *words = json_pack("[o*]", json_incref(json_object_get(server, "command")));
+	char **command;
+
+	(void)json_array_extend(words, json_object_get(server, "args"));
+	command = json_object_get(server, "command") ? host_words(words) : NULL;
+	json_decref(words);
+	return command;
+}
+
+void host_add_server(struct argv *a, const json_t *environment, char *const *command)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)environment, name, value)
+	{
+		argv_add(a, "--env", NULL);
+		argv_addf(a, "%s=%s", name, json_string_value(value));
+	}
+	argv_add(a, "--", NULL);
+	for (; *command; command++)
+		argv_add(a, *command, NULL);
 }
 
 json_t *host_json_words(char *const *words)

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -116,9 +117,11 @@ static int choose_path(const char *given, struct project_source *ret, struct pyr
 	AUTO_FREE char *path = realpath(given, NULL);
 	AUTO_FREE char *checkout = path ? find_checkout(path) : NULL;
 
-	if (!path)
-		return err_set(err, errno == ENOENT ? PYRO_E_NOT_FOUND : PYRO_E_SYSTEM,
-			       "project path '%s': %s", given, strerror(errno));
+	if (!path) {
+		(void)err_set(err, errno == ENOENT ? PYRO_E_NOT_FOUND : PYRO_E_SYSTEM,
+			      "project path '%s': %s", given, strerror(errno));
+		return -1;
+	}
 	if (!is_directory(path))
 		return err_set(err, PYRO_E_INVALID, "project path '%s' is not a directory", path);
 	if (checkout ? is_in_repository(path, checkout) : is_bare(path))
@@ -209,7 +212,7 @@ static char *clone_name(const struct project_source *source, const char *between
 			  source->ref ? source->ref : "");
 }
 
-char *project_text(const struct project_source *source)
+static char *describe(const struct project_source *source)
 {
 	AUTO_FREE char *name = NULL;
 
@@ -233,7 +236,9 @@ int pyro_describe_project(struct pyro *p, char **ret_text, struct pyro_error *er
 
 	if (project_choose(p, &source, err) < 0)
 		return -1;
-	*ret_text = project_text(&source);
+	*ret_text = describe(&source);
+	if (*ret_text)
+		utf8_clean_line(*ret_text);
 	project_source_done(&source);
 	return 0;
 }

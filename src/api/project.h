@@ -28,8 +28,6 @@ struct project_source {
 int project_choose(struct pyro *p, struct project_source *ret, struct pyro_error *err);
 void project_source_done(struct project_source *source);
 
-/* What it is, for people, or NULL for PROJECT_NONE. Owned by the caller. */
-char *project_text(const struct project_source *source);
 /* Fills in mode, seed_path, origin_kind and origin_ref. */
 void project_fill_seed(const struct project_source *source, struct pyro_workspace_seed *seed);
 

@@ -2,6 +2,7 @@
 
 #include "api/handle.h"
 #include "base/err.h"
+#include "base/proc.h"
 #include "image/catalog.h"
 #include "ops/profile.h"
 
@@ -56,13 +57,6 @@ int serve_check(const struct op_row *op, const void *args, struct pyro_error *er
 	return check_source(op, args, err);
 }
 
-static void add(char ***words, size_t *n, char *word)
-{
-	*words = mem_resize(*words, *n + 2, sizeof(**words));
-	(*words)[(*n)++] = word;
-	(*words)[*n] = NULL;
-}
-
 /* The host starts the server from another directory. */
 static char *absolute(const char *path, struct pyro_error *err)
 {
@@ -77,30 +71,25 @@ static char *absolute(const char *path, struct pyro_error *err)
 
 char **serve_words(const struct op_row *op, const void *args, struct pyro_error *err)
 {
-	const struct op_row *serve = &ops_rows[OP_serve_mcp];
-	AUTO_STRV char **words = NULL;
-	size_t n = 0;
+	struct argv words = ARGV_INIT;
 
-	add(&words, &n, mem_strdup("mcp"));
-	add(&words, &n, mem_strdup("serve"));
-	for (const struct op_input *in = serve->inputs; in->name; in++) {
+	argv_add(&words, "mcp", "serve", NULL);
+	for (const struct op_input *in = ops_rows[OP_serve_mcp].inputs; in->name; in++) {
+		bool is_flag = in->kind == KIND_BOOL;
+		const char *text = is_flag ? NULL : text_of(op, args, in->name);
+		AUTO_FREE char *path = NULL;
 		char label[OPS_LABEL_MAX];
-		char *text = NULL;
 
-		if (in->kind == KIND_BOOL ? !is_set(op, args, in->name)
-					  : !text_of(op, args, in->name))
+		if (is_flag ? !is_set(op, args, in->name) : !text)
 			continue;
-		ops_input_label(in, NAMING_CLI, label);
-		add(&words, &n, mem_strdup(label));
-		if (in->kind == KIND_BOOL)
-			continue;
-		text = in->flags & HOST_PATH ? absolute(text_of(op, args, in->name), err)
-					     : mem_strdup(text_of(op, args, in->name));
-		if (!text)
+		if (in->flags & HOST_PATH && !(path = absolute(text, err))) {
+			argv_done(&words);
 			return NULL;
-		add(&words, &n, text);
+		}
+		ops_input_label(in, NAMING_CLI, label);
+		argv_add(&words, label, path ? path : text, NULL);
 	}
-	return TAKE_PTR(words);
+	return words.v;
 }
 
 /* What the program pyro-mcp takes: the inputs as one JSON text. */

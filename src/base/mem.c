@@ -105,6 +105,15 @@ size_t strv_len(const char *const *v)
 	return n;
 }
 
+bool strv_equal(char *const *a, char *const *b)
+{
+	while (*a && *b && strcmp(*a, *b) == 0) {
+		a++;
+		b++;
+	}
+	return !*a && !*b;
+}
+
 char **strv_dup(const char *const *v)
 {
 	size_t n = strv_len(v);

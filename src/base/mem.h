@@ -11,6 +11,7 @@
 #define BASE_MEM_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define NORETURN __attribute__((noreturn))
@@ -57,5 +58,6 @@ void fd_close(int *fd);
 void strv_free(char **v);
 char **strv_dup(const char *const *v);
 size_t strv_len(const char *const *v);
+bool strv_equal(char *const *a, char *const *b);
 
 #endif

@@ -24,6 +24,30 @@ bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret)
 	return true;
 }
 
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+char *parse_percent(const char *text)
+{
+	char *out = mem_strdup(text), *to = out;
+
+	for (const char *at = text; *at; at++) {
+		int high = *at == '%' ? hex_digit(at[1]) : -1;
+		int low = high < 0 ? -1 : hex_digit(at[2]);
+		bool is_coded = low >= 0 && high + low > 0;
+
+		*to++ = is_coded ? (char)(high * 16 + low) : *at;
+		at += is_coded ? 2 : 0;
+	}
+	*to = '\0';
+	return out;
+}
+
 /* Levenshtein's distance, two rows; words are short names. */
 static size_t distance(const char *a, const char *b)
 {

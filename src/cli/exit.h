@@ -4,6 +4,7 @@
  *	0	done; for run, vm exec and workspace exec: their command's own exit code
  *	1	host doctor: a host starts something else
  *	2	wrong usage
+ *	124	a wait was over before its command; one that ran out of time has it as its own
  *	125	pyro itself could not do it
  *	128+n	ended by signal n; 141 when nobody reads the output any more
  */
@@ -17,7 +18,7 @@ struct buf;
 struct pyro_error;
 
 #define EXIT_USAGE 2
-#define EXIT_WAIT_OVER 124 /* as a command that timed out, but it still runs */
+#define EXIT_WAIT_OVER 124
 #define EXIT_OWN 125
 #define EXIT_PIPE 141
 

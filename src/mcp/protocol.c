@@ -94,7 +94,7 @@ json_t *protocol_read(const json_t *message, struct request *ret)
 
 	*ret = (struct request){0};
 	if (!method && (json_object_get(message, "result") || json_object_get(message, "error")))
-		return NULL; /* an answer, though we never ask */
+		return NULL; /* an answer: perhaps of roots */
 	if (id && !json_is_string(id) && !json_is_integer(id))
 		return protocol_error(NULL, PROTOCOL_REQUEST,
 				      "id: expected a string or an integer");

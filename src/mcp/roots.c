@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/parse.h"
 
 #include <string.h>
 
@@ -45,35 +46,12 @@ json_t *roots_ask(struct roots *r)
 	return json_pack("{s:s, s:s, s:s}", "jsonrpc", "2.0", "id", ID, "method", "roots/list");
 }
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)((at - digits) % 16) : -1;
-}
-
 /* file:///home/user/a%20b as a path, or NULL. Owned by the caller. */
 static char *path_of(const char *uri)
 {
-	char *path, *to;
-
 	if (!uri || strncmp(uri, SCHEME "/", strlen(SCHEME "/")) != 0)
 		return NULL;
-	path = to = mem_strdup(uri + strlen(SCHEME));
-	for (const char *from = path; *from; from++) {
-		int high = *from == '%' ? hex_digit(from[1]) : -1;
-		int low = high < 0 ? -1 : hex_digit(from[2]);
-
-		if (low < 0) {
-			*to++ = *from;
-			continue;
-		}
-		*to++ = (char)(high * 16 + low);
-		from += 2;
-	}
-	*to = '\0';
-	return path;
+	return parse_percent(uri + strlen(SCHEME));
 }
 
 bool roots_take(struct roots *r, const json_t *message)

@@ -1,5 +1,23 @@
 #include "base/parse.h"
+#include "base/mem.h"
 #include "tests/test.h"
+
+TEST("parse_percent decodes what is coded, and nothing else")
+{
+	static const char *const texts[][2] = {
+		{"/home/u/a%20b%c3%A9", "/home/u/a b\xc3\xa9"},
+		{"100%", "100%"},
+		{"%2", "%2"},
+		{"%zz%00%25", "%zz%00%"},
+		{"", ""},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		AUTO_FREE char *decoded = parse_percent(texts[i][0]);
+
+		CHECK_STR(decoded, texts[i][1]);
+	}
+}
 
 TEST("parse_int reads whole decimal numbers up to the bounds")
 {

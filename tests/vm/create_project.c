@@ -20,7 +20,7 @@ struct wish {
 	struct pyro_project project;
 	const char *roots[ROOTS_MAX + 1];
 	int n_roots;
-	int is_description;
+	bool is_description;
 };
 
 static const char *value(const char *word, const char *key)
@@ -35,7 +35,7 @@ static void take(struct wish *wish, const char *word)
 	if (strcmp(word, "here") == 0)
 		wish->project.here = true;
 	else if (strcmp(word, "describe") == 0)
-		wish->is_description = 1;
+		wish->is_description = true;
 	else if (value(word, "path="))
 		wish->project.path = value(word, "path=");
 	else if (value(word, "url="))
@@ -88,6 +88,7 @@ static json_t *create(struct pyro *p, struct pyro_error *err)
 int main(int argc, char **argv)
 {
 	struct pyro *p = the_handle = pyro_new();
+	const struct sigaction action = {.sa_handler = interrupted};
 	struct wish wish = {0};
 	struct pyro_error err;
 	json_t *result;
@@ -95,7 +96,7 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		take(&wish, argv[i]);
 	wish.project.roots = wish.roots;
-	if (!p || signal(SIGINT, interrupted) == SIG_ERR)
+	if (!p || sigaction(SIGINT, &action, NULL) < 0)
 		return 125;
 	pyro_observe(p, &(struct pyro_observer){.on_phase = tell_phase});
 	pyro_set_project(p, &wish.project);

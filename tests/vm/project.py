@@ -183,6 +183,9 @@ def test_names(lab):
             file.write(name)
     git(lab, app, "add", "-A")
     assert taken(lab, f"path={app}")[0] == set(names)
+    odd = os.path.join(os.fsencode(app), b"new\nl\xff")
+    os.mkdir(odd)
+    assert ask(lab, "here", f"path={os.fsdecode(odd)}", "describe").endswith("/app/new l?")
 
 
 def test_skipped(lab):
