@@ -1,5 +1,5 @@
-#include "base/parse.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "tests/test.h"
 
 TEST("parse_percent decodes what is coded, and nothing else")
