@@ -162,18 +162,21 @@ def test_rest_of_output(lab):
     """of long output the beginning and the end are shown, and the middle is there to be asked for"""
     server = Server(lab, *CORE, cwd=lab.dir)
     ws = created(server)
-    ran = server.ask("workspace_exec", workspace_id=ws, command="seq 40000; seq 3000 >&2")
-    whole = "".join(f"{n}\n" for n in range(1, 40001))
-    head, note, tail = (part for part in ran["stdout"].partition("\n[... "))
-    assert whole.startswith(head) and ran["stdout_truncated"] and ran["stdout"].endswith("40000\n")
-    call = json.loads(tail[tail.index("{"):tail.index("}") + 1])
-    assert "workspace_logs" in tail and call["sequence"] == ran["sequence"], tail[:200]
-    output, offset = whole[:call["offset"]], call["offset"]
-    while offset is not None:
-        [entry] = server.ask("workspace_logs", **{**call, "offset": offset})["entries"]
-        output += entry["stdout"]
-        offset = entry["next_offset"]
-    assert output == whole
+    for command, whole in (("seq 40000; seq 3000 >&2", "".join(f"{n}\n" for n in range(1, 40001))),
+                           # Bytes that are no text take three bytes each when they are shown.
+                           ("head -c 30000 /dev/zero | tr '\\0' '\\377'", "\ufffd" * 30000)):
+        ran = server.ask("workspace_exec", workspace_id=ws, command=command)
+        head, note, tail = ran["stdout"].partition("\n[... ")
+        assert note and whole.startswith(head) and ran["stdout_truncated"], ran
+        assert whole.endswith(tail.split(" ...]\n")[1]), ran
+        call = json.loads(tail[tail.index("{"):tail.index("}") + 1])
+        assert "workspace_logs" in tail and call["sequence"] == ran["sequence"], tail[:200]
+        output, offset = head, call["offset"]
+        while offset is not None:
+            [entry] = server.ask("workspace_logs", **{**call, "offset": offset})["entries"]
+            output += entry["stdout"]
+            offset = entry["next_offset"]
+        assert output == whole, (len(output), len(whole))
     server.ask("workspace_delete", workspace_id=ws)
     assert server.close() == []
 
