@@ -138,12 +138,15 @@ static json_t *ping(const struct setup *setup, const struct request *request)
 	return protocol_result(request, json_object());
 }
 
-/* How long a modern client may keep a list; legacy ones do not ask. */
+/*
+ * How long a modern client may keep a list, for this user: the list names the project. Legacy ones
+ * do not ask.
+ */
 static json_t *cacheable(const struct request *request, json_t *result)
 {
 	if (request->is_modern) {
 		json_object_set_new(result, "ttlMs", json_integer(LIST_TTL_MS));
-		json_object_set_new(result, "cacheScope", json_string("public"));
+		json_object_set_new(result, "cacheScope", json_string("private"));
 	}
 	return protocol_result(request, result);
 }

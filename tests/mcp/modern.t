@@ -1,10 +1,10 @@
 # server/discover says what is there
 > {"jsonrpc":"2.0","id":"d","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"t","version":"1"}}}}
-< {"jsonrpc":"2.0","id":"d","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"<any>","ttlMs":300000,"cacheScope":"public","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"pyro","title":"pyro","version":"<any>"}}}}
+< {"jsonrpc":"2.0","id":"d","result":{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"<any>","ttlMs":300000,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"pyro","title":"pyro","version":"<any>"}}}}
 
 # tools/list may be cached, and needs no handshake
 > {"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}
-< {"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","tools":[{"name":"vm_run","...":0}],"ttlMs":300000,"cacheScope":"public","_meta":"<any>"}}
+< {"jsonrpc":"2.0","id":1,"result":{"resultType":"complete","tools":[{"name":"vm_run","...":0}],"ttlMs":300000,"cacheScope":"private","_meta":"<any>"}}
 
 # what the claim lacks is refused
 > {"jsonrpc":"2.0","id":1,"method":"server/discover"}
