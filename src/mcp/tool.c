@@ -262,6 +262,7 @@ static int check_offered(const struct tool_call *call, const struct setup *setup
 static int check_names(const struct tool_call *call, const json_t *schema, struct pyro_error *err)
 {
 	json_t *properties = json_object_get(schema, "properties"), *value;
+	const struct route *route = find_route(call->op);
 	AUTO_BUF struct buf all = BUF_INIT(4096);
 	const char *names[64] = {NULL}, *name;
 	size_t n = 0;
@@ -283,13 +284,13 @@ static int check_names(const struct tool_call *call, const json_t *schema, struc
 		return nearest ? err_hint(err, "did you mean '%s'?", nearest)
 			       : err_hint(err, "the arguments are %s", buf_text(&all));
 	}
-	for (size_t i = 0; i < json_array_size(json_object_get(schema, "required")); i++) {
-		name = json_string_value(json_array_get(json_object_get(schema, "required"), i));
-		if (json_object_get(call->arguments, name))
+	for (const struct op_input *in = call->op->inputs; in->name; in++) {
+		if (!(in->flags & REQUIRED) || json_object_get(call->arguments, in->name) ||
+		    (route && strcmp(in->name, route->instead_of) == 0))
 			continue;
-		value = json_object_get(json_object_get(properties, name), "description");
-		(void)err_set(err, PYRO_E_INVALID, "arguments.%s is missing", name);
-		return err_hint(err, "%s: %s", name, json_string_value(value));
+		value = json_object_get(json_object_get(properties, in->name), "description");
+		(void)err_set(err, PYRO_E_INVALID, "arguments.%s is missing", in->name);
+		return err_hint(err, "%s: %s", in->name, json_string_value(value));
 	}
 	return 0;
 }

@@ -137,7 +137,7 @@ def test_roots(lab):
     made = structured(server.reply())
     assert made["workspace_seed"]["origin_ref"] == project, made
     server.ask("workspace_delete", workspace_id=made["workspace_id"])
-    ws = created(server)  # known now: not asked again
+    ws = server.ask("workspace_create")["workspace_id"]  # known now: not asked again
     server.ask("workspace_delete", workspace_id=ws)
     assert server.close() == []
 
