@@ -319,9 +319,13 @@ int tool_call_init(struct tool_call *ret, const struct setup *setup,
 		.arguments = arguments ? json_copy((json_t *)(uintptr_t)arguments) : json_object(),
 	};
 	drop_nulls(ret->arguments);
-	if (tool->op == OP_create_workspace && setup->environment &&
-	    !json_object_get(ret->arguments, "environment"))
-		json_object_set_new(ret->arguments, "environment", json_string(setup->environment));
+	if (tool->op == OP_create_workspace && !json_object_get(ret->arguments, "environment")) {
+		const char *environment = setup->environment
+						  ? setup->environment
+						  : ops_input(ret->op, "environment")->def;
+
+		json_object_set_new(ret->arguments, "environment", json_string(environment));
+	}
 	if (check_offered(ret, setup, err) < 0)
 		return -1;
 	schema = schema_input(ret->op);
