@@ -77,7 +77,7 @@ def claude_keeps(lab):
          "timeout": 90000}))
     run(lab, "claude", "mcp", "add", "-s", "user", "other", "--", "true")
     found = doctor(lab, "claude-code", code=1)
-    assert "'/nowhere/pyro' is no program" in found["details"], found
+    assert "there is no program '/nowhere/pyro'" in found["details"], found
     made = pyro(lab, "connect", "claude-code")
     assert made["action"] == "repaired" and made["previous_command"][0] == "/nowhere/pyro", made
     servers = claude_file(lab)["mcpServers"]
