@@ -36,8 +36,7 @@ const struct catalog_entry *catalog_find(const char *name, struct pyro_error *er
 	nearest = parse_nearest(name, names);
 	(void)err_set(err, PYRO_E_UNKNOWN_ENVIRONMENT, "unknown environment '%s'", name);
 	if (nearest)
-		(void)err_hint(err, "did you mean '%s'? 'pyro env list' shows all of them",
-			       nearest);
+		(void)err_hint(err, "did you mean '%s'? There are%s", nearest, all_names);
 	else
 		(void)err_hint(err, "there are%s; 'pyro env list' says more", all_names);
 	return NULL;

@@ -95,6 +95,10 @@ int main(int argc, char **argv)
 	given = parse(argc == 2 ? argv[1] : NULL, &args, &err);
 	if (!given || setup_init(&setup, &args, &err) < 0)
 		return fail(&err, EXIT_USAGE);
+	if (isatty(STDIN_FILENO))
+		(void)fputs("pyro: waiting for a chat host on standard input; Ctrl-D ends this\n"
+			    "hint: pyro host connect claude-code lets the host start it\n",
+			    stderr);
 	block_signals();
 	(void)proc_hide_memory(NULL); /* secrets come through it */
 	if (take_streams(&in_fd, &out_fd, &err) < 0)

@@ -121,6 +121,17 @@ def test_closed_streams(lab):
         assert process.wait(10) == 0
 
 
+def test_terminal(lab):
+    """who starts it at a terminal is told what it waits for, and it ends with Ctrl-D"""
+    master, slave = os.openpty()
+    server = Server(lab, stdin=slave)
+    os.close(slave)
+    eventually(lambda: b"waiting for a chat host" in server.err, 5, "no word of what it waits for")
+    os.write(master, b"\x04")
+    assert server.wait() == 0 and b"pyro host connect" in server.err and server.rest() == []
+    os.close(master)
+
+
 def test_slow_reader(lab):
     """a host that writes much before it reads gets every reply, in order, in bounded memory"""
     count = 10000
