@@ -260,7 +260,8 @@ def opencode_files(lab):
     assert found["configured_command"] == ["b"] and "switched off" in found["details"], found
     assert found["configured_command"] == opencode_config(lab)["command"]
     pyro(lab, "repair", "opencode")
-    assert opencode_config(lab)["command"] == COMMAND and opencode_config(lab)["enabled"] is True
+    entry = opencode_config(lab)
+    assert entry["command"] == COMMAND and entry["enabled"] is True, entry
     lab.write("more.json", '{ "mcp": { "pyro": { "type": "local", "command": ["c"] } } }')
     lab.env["OPENCODE_CONFIG"] = f"{lab.home}/more.json"
     found = doctor(lab, "opencode", code=1)
