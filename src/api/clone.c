@@ -82,7 +82,7 @@ char *clone_shown_url(const char *url)
 	return mem_printf("%.*s%s", (int)(user - url), url, user + len + 1);
 }
 
-/* git's complaints name the address as it was given, or decoded. */
+/* git's complaints name the address as it was given, or decoded, or less all up to the first @. */
 static void redact(struct clone *c, struct pyro_error *err)
 {
 	size_t len;
@@ -91,7 +91,8 @@ static void redact(struct clone *c, struct pyro_error *err)
 	const char *colon = strchr(user, ':');
 	const char *secret = colon ? colon + 1 : user;
 	AUTO_FREE char *decoded = parse_percent(secret);
-	const char *const values[] = {secret, decoded, NULL};
+	const char *sign = strchr(secret, '@');
+	const char *const values[] = {secret, decoded, sign ? sign + 1 : NULL, NULL};
 	struct redact_patterns *patterns;
 
 	if (!err || !*secret || !is_user_secret(c->url, user, len))

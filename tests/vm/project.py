@@ -462,7 +462,7 @@ def test_addresses(lab):
     refused(lab, f"url={lab.dir}/missing", about="No such file")
     refused(lab, f"url=file://{lab.dir}/missing", about="does not")
     with web(Refusing) as address:
-        for user in ("somebody:pa%40ssw0rd", "t0kent0ken"):
+        for user in ("somebody:pa%40ssw0rd", "t0kent0ken", "me:p@rt:s3cr3ts3cr3t"):
             url = f"http://{user}@{address}/x.git"
             call = start(lab, f"url={url}", "ref=r")
             done = call.end()
@@ -470,7 +470,7 @@ def test_addresses(lab):
             assert address in error["message"] and WAYS_OUT in error["hint"], error
             text = ask(lab, f"url={url}", "describe")
             assert text == f"a clean clone of http://{address}/x.git", text
-            for secret in ("pa%40ssw0rd", "pa@ssw0rd", "t0kent0ken"):
+            for secret in ("pa%40ssw0rd", "pa@ssw0rd", "t0kent0ken", "s3cr3ts3cr3t"):
                 assert secret not in str(done), done
         refused(lab, f"url=http://{address}/x.git", about="terminal prompts disabled")
     assert not os.path.exists(f"{lab.dir}/ran")
