@@ -13,9 +13,26 @@
  *		pyro_run_done(&run);
  *	pyro_free(p);
  *
- * Threads: a handle is used by one thread at a time; pyro_cancel() may be called from any thread
- * and from a signal handler. Handles share nothing, so several threads use several handles.
- * Memory: when the machine has none left for a small allocation, the process ends with a message.
+ * Operations: pyro/ops.h has a function, a structure of arguments and one of results for each.
+ * Arguments that are left zero have their defaults. Times are seconds since the epoch, and units
+ * are in the names: timeout_seconds, mem_mib, duration_ms.
+ *
+ * Errors: a function that can fail returns a negative number and fills err (pyro/error.h).
+ *
+ * Memory: arguments are borrowed for the call; a result is the caller's, who hands it to the
+ * _done() of its type. When the machine has no memory left for a small allocation, the process
+ * ends with a message.
+ *
+ * Threads: a handle is used by one thread at a time; pyro_cancel() and pyro_resize() may be called
+ * from any thread and from a signal handler. Handles share nothing, so several threads use several
+ * handles, also on one workspace.
+ *
+ * Cancelling: a call that is cancelled undoes what it began, which takes as long as it takes, and
+ * returns PYRO_E_CANCELLED. A command that runs in a workspace is ended, too.
+ *
+ * Processes: calls start children of their own, wait for no others, and raise no signals. The
+ * program must not ignore SIGCHLD, and wait only for its own children. VMs live on when the program
+ * ends, except for those of run_in_vm and exec_vm, which end with the call.
  */
 #ifndef PYRO_H
 #define PYRO_H
@@ -92,5 +109,14 @@ void pyro_set_project(struct pyro *p, const struct pyro_project *project);
  * create_workspace, too.
  */
 int pyro_describe_project(struct pyro *p, char **ret_text, struct pyro_error *err);
+
+/*
+ * Any operation, by its name ("run_in_vm") and with JSON: args_json is an object of its arguments
+ * by their names (NULL: none), and *ret_json becomes the object that `pyro --json` prints, to be
+ * freed with free(). Types are strict; an argument that is unknown is PYRO_E_INVALID. For other
+ * languages.
+ */
+int pyro_call_json(struct pyro *p, const char *name, const char *args_json, char **ret_json,
+		   struct pyro_error *err);
 
 #endif

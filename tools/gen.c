@@ -1,7 +1,10 @@
 /*
  * gen ROOT: writes everything that is derived from the rows in ops/ below ROOT. The files are
  * checked in, so that people can read them and see what a change does; tests/agree compares.
+ *
+ * gen headers ROOT DIR: writes the headers that are installed, of those of the source in ROOT.
  */
+#include "gen.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -13,8 +16,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-#define MADE_BY "made by make gen from the rows in ops/; do not edit"
 
 /* Text of a table's cell. */
 static void cell(struct buf *out, const char *text)
@@ -122,7 +123,7 @@ static void md_command(const struct command *command, struct buf *out)
 static void make_cli(struct buf *out)
 {
 	buf_puts(out,
-		 "<!-- " MADE_BY " -->\n# The command line\n\n"
+		 "<!-- " GEN_NOTE " -->\n# The command line\n\n"
 		 "Results go to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong "
 		 "usage, 125 pyro's own\nfailure, 128+n ended by signal n (141: nobody reads the "
 		 "output); `run`, `vm exec` and `workspace exec`\n"
@@ -136,7 +137,7 @@ static void make_cli(struct buf *out)
 
 static void make_errors(struct buf *out)
 {
-	buf_puts(out, "<!-- " MADE_BY " -->\n# Errors\n\n"
+	buf_puts(out, "<!-- " GEN_NOTE " -->\n# Errors\n\n"
 		      "Every surface reports an error as `{code, message, hint, retryable}`. The "
 		      "message says what failed,\non what and why; the hint is the next command or "
 		      "change. The hints here are those of last resort:\nthe place that fails "
@@ -233,7 +234,7 @@ static void man_command(const struct command *command, struct buf *out)
 static void make_man(struct buf *out)
 {
 	buf_puts(out,
-		 ".\\\" " MADE_BY "\n.TH PYRO 1 \"\" \"pyro " PYRO_VERSION "\"\n"
+		 ".\\\" " GEN_NOTE "\n.TH PYRO 1 \"\" \"pyro " PYRO_VERSION "\"\n"
 		 ".SH NAME\npyro \\- disposable microVM workspaces for coding agents\n"
 		 ".SH SYNOPSIS\n.B pyro\n.I COMMAND\n[ARGUMENTS] [OPTIONS]\n"
 		 ".SH DESCRIPTION\n"
@@ -283,24 +284,34 @@ static const struct {
 	{"completions", "_pyro", make_zsh},
 	{"completions", "pyro.fish", make_fish},
 	{"tests/agree/golden", "tools-list.json", make_tools},
+	{"python/pyro_mcp", "_methods.py", gen_methods},
+	{"python/pyro_mcp", "records.py", gen_records},
+	{"python/pyro_mcp", "errors.py", gen_errors},
 };
 
-int main(int argc, char **argv)
+static int make_all(const char *root, struct pyro_error *err)
 {
-	const char *root = argc == 2 ? argv[1] : ".";
-	struct pyro_error err;
-
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
 		AUTO_FREE char *dir = mem_printf("%s/%s", root, files[i].dir);
 		AUTO_FREE char *path = mem_printf("%s/%s", dir, files[i].name);
 
 		files[i].make(&out);
-		if (dir_make(dir, 0755, &err) < 0 ||
-		    file_write_atomic(path, buf_text(&out), out.len, 0644, &err) < 0) {
-			(void)fprintf(stderr, "gen: %s\n", err.message);
-			return 1;
-		}
+		if (dir_make(dir, 0755, err) < 0 ||
+		    file_write_atomic(path, buf_text(&out), out.len, 0644, err) < 0)
+			return -1;
 	}
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	bool is_headers = argc == 4 && strcmp(argv[1], "headers") == 0;
+	struct pyro_error err;
+
+	if ((is_headers ? gen_headers(argv[2], argv[3], &err)
+			: make_all(argc == 2 ? argv[1] : ".", &err)) == 0)
+		return 0;
+	(void)fprintf(stderr, "gen: %s\n", err.message);
+	return 1;
 }

@@ -15,9 +15,11 @@
 
 enum pyro_code {
 	PYRO_OK = 0,
+/* begin rows: an installed header has what they expand to, and what they say */
 #define ERR(code, wire, retryable, hint) PYRO_E_##code,
 #include "ops/errors.def"
 #undef ERR
+	/* end rows */
 	PYRO_CODE_COUNT
 };
 

@@ -1,5 +1,5 @@
 /*
- * The operations as C structures and functions, expanded from ops/records.def and ops/ops.def.
+ * The operations as C structures and functions, from the rows in ops/records.def and ops/ops.def.
  *
  * For an operation `run_in_vm` there is `struct pyro_run_in_vm_args`, whose fields left zero mean
  * their defaults, the record it returns, `struct pyro_run`, and
@@ -29,6 +29,7 @@ enum pyro_switch {
 	PYRO_OFF,
 };
 
+/* begin rows: an installed header has what they expand to, and what they say */
 #define PYRO_IN_STR(f) const char *f;
 #define PYRO_IN_BOOL(f) bool f;
 #define PYRO_IN_INT(f) int64_t f;
@@ -50,7 +51,7 @@ enum pyro_switch {
 #define FLD(rec, field, kind, flags, text) PYRO_FLD_##kind(field)
 #define FLD_REC(rec, field, of, flags, text) bool has_##field; struct pyro_##of field;
 #define FLD_LIST(rec, field, of, text) struct pyro_##of *field; size_t field##_count;
-#define END_REC(rec) }; void pyro_##rec##_done(struct pyro_##rec *);
+#define END_REC(rec) }; void pyro_##rec##_done(struct pyro_##rec *ret);
 #include "ops/records.def"
 #undef REC
 #undef FLD
@@ -58,17 +59,17 @@ enum pyro_switch {
 #undef FLD_LIST
 #undef END_REC
 
-#define OP(op, cli, mcp, rec, hints, title, summary, usage) struct pyro_##op##_args {
+#define OP(op, cli, mcp, rec, hints, title, summary, usage)                                        \
+	struct pyro_##op##_args;                                                                   \
+	int pyro_##op(struct pyro *p, const struct pyro_##op##_args *args,                         \
+		      struct pyro_##rec *ret, struct pyro_error *err);                             \
+	struct pyro_##op##_args {
 #define IN(op, field, kind, flags, metavar, def, min, max, text) PYRO_IN_##kind(field)
 #define IN_REC(op, field, rec, flags, text) const struct pyro_##rec *field;
 #define IN_LIST(op, field, rec, flags, text) const struct pyro_##rec *field; size_t field##_count;
 #define END(op) };
 #include "ops/ops.def"
-
-#define OP(op, cli, mcp, rec, hints, title, summary, usage)                                        \
-	int pyro_##op(struct pyro *, const struct pyro_##op##_args *, struct pyro_##rec *ret,      \
-		      struct pyro_error *err);
-#include "ops/ops.def"
 /* clang-format on */
+/* end rows */
 
 #endif

@@ -7,6 +7,7 @@
 #include "workspace/records.h"
 #include "workspace/state.h"
 
+#include <dlfcn.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -184,27 +185,57 @@ static bool ends_with(const char *text, const char *end)
 	return len >= n && strcmp(text + len - n, end) == 0;
 }
 
-char *handle_program(const char *part, const char *name, struct pyro_error *err)
+/*
+ * Where we are, whose neighbours our programs are: in a program of ours, or libpyro.so in
+ * anybody's. Empty if nobody knows.
+ */
+static void find_self(char path[PATH_MAX])
+{
+	Dl_info info;
+	ssize_t n;
+
+	if (dladdr(find_self, &info) && strstr(info.dli_fname, "/libpyro.so") &&
+	    realpath(info.dli_fname, path))
+		return;
+	n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	path[n > 0 ? n : 0] = '\0';
+}
+
+/* The program, as seen from the file `self`; NULL if it is not there. */
+static char *look_around(char *self, const char *part, const char *name)
 {
 	AUTO_FREE char *in_tree = mem_printf("src/%s", part);
-	const char *given = getenv("PYRO_LIBEXEC_DIR");
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	AUTO_FREE char *path = mem_printf("%s/%s", given ? given : LIBEXECDIR, name);
+	bool is_library = strstr(self, "/libpyro.so");
 	char *found = NULL;
 
-	self[n > 0 ? n : 0] = '\0';
 	if (strrchr(self, '/'))
 		*strrchr(self, '/') = '\0';
-	if (given)
-		found = realpath(path, NULL);
-	else if (ends_with(self, "/bin"))
-		found = look_above(self, "libexec/pyro", name);
-	else if (ends_with(self, "/libexec/pyro"))
-		found = look_above(self, "pyro", name);
-	else /* a program of a build tree, which uses its own even where a pyro is installed */
-		for (int i = 0; i < 3 && !found; i++)
-			found = look_above(self, in_tree, name);
+	if (ends_with(self, "/bin"))
+		return look_above(self, "libexec/pyro", name);
+	if (ends_with(self, "/libexec/pyro"))
+		return look_above(self, "pyro", name);
+	if (is_library && !ends_with(self, "/src/api")) { /* lib, or lib/x86_64-linux-gnu */
+		for (int i = 0; i < 2 && !found; i++)
+			found = look_above(self, "libexec/pyro", name);
+		return found;
+	}
+	/* A program of a build tree uses its own even where a pyro is installed. */
+	for (int i = 0; i < 3 && !found; i++)
+		found = look_above(self, in_tree, name);
+	return found;
+}
+
+char *handle_program(const char *part, const char *name, struct pyro_error *err)
+{
+	const char *given = getenv("PYRO_LIBEXEC_DIR");
+	AUTO_FREE char *path = mem_printf("%s/%s", given ? given : LIBEXECDIR, name);
+	char self[PATH_MAX];
+	char *found = NULL;
+
+	if (!given) {
+		find_self(self);
+		found = look_around(self, part, name);
+	}
 	if (!found)
 		found = realpath(path, NULL);
 	if (!found) {
