@@ -7,7 +7,7 @@ DESTDIR ?=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 NINJA = ninja -C
 
-.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz soak torture install clean
+.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz soak torture wheel install clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -85,9 +85,14 @@ torture: deps
 	@$(MAKE) --no-print-directory all
 	@PYRO_BUILD=$(BUILD) tests/torture/run "$(ROUNDS)" "$(SEED)"
 
+# The Python package for pip; it uses the library that `make install` installs.
+wheel:
+	@python/backend.py $(BUILD)/wheel
+
 install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD)
+	-@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
 
 clean:
 	rm -rf build build-asan build-gcc build-clang build-fuzz pyro
