@@ -95,8 +95,8 @@ int host_check(const struct argv *a, struct pyro_error *err);
 int host_read(const char *path, struct buf *out, struct pyro_error *err);
 /* Replaces one or makes it; a symbolic link stays one. */
 int host_write(const char *path, const char *text, struct pyro_error *err);
-/* A name beside the file for a copy of it, that nothing has yet. Owned by the caller. */
-char *host_backup_path(const char *path);
+/* Keeps a copy of one beside it, under a name that nothing has yet. Owned by the caller. */
+int host_keep(const char *path, char **ret_backup, struct pyro_error *err);
 
 /* For the tests. */
 

@@ -138,7 +138,7 @@ char *host_codex_edit(const char *text, const struct host_entry *old,
 /* Whether that made it right; else all is as before. */
 static bool edit(const struct host_entry *old, const struct host_wanted *wanted)
 {
-	AUTO_BUF struct buf before = BUF_INIT(CONFIG_MAX);
+	AUTO_BUF struct buf before = BUF_INIT(CONFIG_MAX), since = BUF_INIT(CONFIG_MAX);
 	AUTO_ENTRY struct host_entry now = {0};
 	AUTO_FREE char *after = NULL;
 
@@ -149,7 +149,9 @@ static bool edit(const struct host_entry *old, const struct host_wanted *wanted)
 		return false;
 	if (examine(NULL, &now, NULL) == 0 && host_entry_is(&now, wanted))
 		return true;
-	(void)host_write(old->config_path, buf_text(&before), NULL);
+	/* What Codex wrote meanwhile stays. */
+	if (host_read(old->config_path, &since, NULL) > 0 && strcmp(buf_text(&since), after) == 0)
+		(void)host_write(old->config_path, buf_text(&before), NULL);
 	return false;
 }
 
@@ -166,7 +168,6 @@ static int add_whole(const json_t *environment, const struct host_wanted *wanted
 static int add(const char *unused, const struct host_entry *old, const struct host_wanted *wanted,
 	       char **ret_backup, struct pyro_error *err)
 {
-	AUTO_FREE char *backup = NULL;
 	json_t *environment;
 	int result = 0;
 
@@ -175,10 +176,8 @@ static int add(const char *unused, const struct host_entry *old, const struct ho
 		return add_whole(wanted->environment, wanted, err);
 	if (edit(old, wanted))
 		return 0;
-	backup = host_backup_path(old->config_path);
-	if (file_copy(old->config_path, backup, 0600, err) < 0)
+	if (host_keep(old->config_path, ret_backup, err) < 0)
 		return -1;
-	*ret_backup = TAKE_PTR(backup);
 	environment = host_merge_environment(old->environment, wanted->environment);
 	result = add_whole(environment, wanted, err);
 	json_decref(environment);

@@ -197,7 +197,7 @@ int host_write(const char *path, const char *text, struct pyro_error *err)
 	return file_write_atomic(name, text, strlen(text), st.st_mode & 0777, err);
 }
 
-char *host_backup_path(const char *path)
+static char *backup_path(const char *path)
 {
 	long long now = (long long)clock_wall();
 	char *name = mem_printf("%s.bak-%lld", path, now);
@@ -207,4 +207,19 @@ char *host_backup_path(const char *path)
 		name = mem_printf("%s.bak-%lld-%d", path, now, i);
 	}
 	return name;
+}
+
+int host_keep(const char *path, char **ret_backup, struct pyro_error *err)
+{
+	AUTO_FREE char *backup = backup_path(path);
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_sys(err, errno, "examine '%s'", path);
+	if (!S_ISREG(st.st_mode)) /* a device, say, which nobody means to replace */
+		return err_set(err, PYRO_E_INVALID, "'%s' is not a file", path);
+	if (file_copy(path, backup, 0600, err) < 0)
+		return -1;
+	*ret_backup = TAKE_PTR(backup);
+	return 0;
 }

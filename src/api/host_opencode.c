@@ -307,14 +307,9 @@ static int add(const char *config_path, const struct host_entry *old,
 		return err_hint(err, "name a file, such as '%s/opencode.json'", path);
 	}
 	if (!made) {
-		AUTO_FREE char *backup = host_backup_path(real ? real : path);
-
 		made = host_opencode_edit(FRESH, wanted, err);
-		if (!made)
+		if (!made || host_keep(real ? real : path, ret_backup, err) < 0)
 			return -1;
-		if (rename(real ? real : path, backup) < 0)
-			return err_sys(err, errno, "rename '%s'", path);
-		*ret_backup = TAKE_PTR(backup);
 	}
 	return host_write(real ? real : path, made, err);
 }

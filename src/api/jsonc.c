@@ -52,6 +52,8 @@ static char *make_plain(const char *text)
 			at = behind;
 			continue;
 		}
+		if (text[at] == '/') /* no JSON, so what follows does not matter */
+			break;
 		if ((text[at] == '}' || text[at] == ']') && comma < len)
 			plain[comma] = LAST_COMMA;
 		if (text[at] == '\r')

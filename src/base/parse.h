@@ -13,9 +13,6 @@ bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret);
 /* The text with "%20" and the like decoded, but for "%00". Owned by the caller. */
 char *parse_percent(const char *text);
 
-/* The text with "%20" and the like decoded, but for "%00". Owned by the caller. */
-char *parse_percent(const char *text);
-
 /*
  * The candidate that a person most likely meant by `word` (a small edit distance, or it begins with
  * the word), or NULL.

@@ -36,19 +36,36 @@ static size_t boundary(const char *text, size_t at)
 
 /* --- pages --- */
 
-static json_t *page_list(const json_t *list, int64_t offset, size_t max, int64_t *ret_next)
+static void halve_longest(const struct profile *profile, json_t *result, size_t max);
+
+/* An entry that is longer than a page, which only long names are, is cut to it. */
+static json_t *fit_entry(const struct profile *profile, json_t *entry, size_t max)
+{
+	json_t *copy;
+
+	if (size_of(entry) < max)
+		return json_incref(entry);
+	copy = json_deep_copy(entry);
+	halve_longest(profile, copy, max - 1);
+	return copy;
+}
+
+static json_t *page_list(const struct profile *profile, const json_t *list, int64_t offset,
+			 size_t max, int64_t *ret_next)
 {
 	size_t n = json_array_size(list), i = (size_t)offset < n ? (size_t)offset : n;
 	json_t *page = json_array();
 	size_t size = 0;
 
 	for (; i < n; i++) {
-		json_t *entry = json_array_get(list, i);
+		json_t *entry = fit_entry(profile, json_array_get(list, i), max);
 
 		size += size_of(entry) + 1;
-		if (size > max && json_array_size(page))
+		if (size > max && json_array_size(page)) {
+			json_decref(entry);
 			break;
-		json_array_append(page, entry);
+		}
+		json_array_append_new(page, entry);
 	}
 	*ret_next = i < n ? (int64_t)i : -1;
 	return page;
@@ -78,13 +95,14 @@ static json_t *page_text(const json_t *text, int64_t offset, size_t max, int64_t
 }
 
 /* The page of `whole`, with the room that the other members leave. */
-static void put_page(const struct tool_call *call, json_t *result, const json_t *whole)
+static void put_page(const struct profile *profile, const struct tool_call *call, json_t *result,
+		     const json_t *whole)
 {
 	size_t max = RESULT_MAX - size_of(result) - 64;
 	json_t *page;
 	int64_t next;
 
-	page = json_is_array(whole) ? page_list(whole, call->offset, max, &next)
+	page = json_is_array(whole) ? page_list(profile, whole, call->offset, max, &next)
 				    : page_text(whole, call->offset, max, &next);
 	json_object_set_new(result, call->paged, page);
 	json_object_set_new(result, "next_offset", next < 0 ? json_null() : json_integer(next));
@@ -210,6 +228,14 @@ static void cut_texts(const struct profile *profile, const struct tool_call *cal
 
 /* --- what is too long still --- */
 
+/* The object that a member is, or the only one in a list. */
+static json_t *object_in(json_t *value)
+{
+	json_t *only = json_array_size(value) == 1 ? json_array_get(value, 0) : value;
+
+	return json_is_object(only) ? only : NULL;
+}
+
 /* The member, also of objects within, that takes most room. */
 static json_t *find_longest(json_t *object, json_t **ret_in, const char **ret_name)
 {
@@ -221,10 +247,9 @@ static json_t *find_longest(json_t *object, json_t **ret_in, const char **ret_na
 		json_t *in = object, *found = value;
 		const char *found_name = name;
 
-		if (json_is_object(value))
-			found = find_longest(value, &in, &found_name);
-		if (!found || !(json_is_array(found) ? json_array_size(found) > 1
-						     : json_string_length(found) > 256))
+		if (object_in(value))
+			found = find_longest(object_in(value), &in, &found_name);
+		if (!json_array_size(found) && json_string_length(found) <= 256)
 			continue;
 		if (longest && size_of(found) <= size_of(longest))
 			continue;
@@ -239,7 +264,7 @@ static json_t *find_longest(json_t *object, json_t **ret_in, const char **ret_na
 static void halve_list(json_t *result, json_t *list, const char *name)
 {
 	json_t *omitted = json_object_get(result, "omitted");
-	size_t n = json_array_size(list) / 2;
+	size_t n = (json_array_size(list) + 1) / 2;
 
 	if (!omitted) {
 		omitted = json_object();
@@ -275,7 +300,7 @@ static json_t *make_page(const struct profile *profile, const struct tool_call *
 	json_object_set_new(result, call->paged, json_null()); /* its place */
 	cut_texts(profile, call, result, NULL, TEXT_MAX);
 	halve_longest(profile, result, call->offset ? BESIDE_MAX : BESIDE_FIRST_MAX);
-	put_page(call, result, whole);
+	put_page(profile, call, result, whole);
 	json_decref(whole);
 	return result;
 }

@@ -21,16 +21,16 @@ void roots_offer(struct roots *r, const json_t *params)
 {
 	const json_t *capabilities = json_object_get(params, "capabilities");
 
-	roots_done(r);
+	roots_forget(r);
 	r->are_offered = json_is_object(json_object_get(capabilities, "roots"));
 }
 
+/* An answer that is on its way is awaited still, or calls would wait for it forever. */
 void roots_forget(struct roots *r)
 {
-	bool are_offered = r->are_offered;
-
-	roots_done(r);
-	r->are_offered = are_offered;
+	strv_free(r->paths);
+	r->paths = NULL;
+	r->are_known = false;
 }
 
 bool roots_are_missing(const struct roots *r)

@@ -154,6 +154,24 @@ def test_corrupt(env):
     assert f"{home.config}.bak-" in shown, shown
 
 
+def test_not_files(env):
+    """what is no file where the configuration belongs is refused and stays as it is"""
+    home = Home(env)
+    os.makedirs(os.path.dirname(home.config))
+    os.mkfifo(f"{home.path}/pipe")
+    os.mkdir(f"{home.path}/directory")
+    for path in ("/dev/null", f"{home.path}/pipe", f"{home.path}/directory"):
+        before = os.lstat(path)
+        os.symlink(path, home.config)
+        for words in (("repair", "opencode"), ("repair", "opencode", "--config-path", path),
+                      ("print-config", "opencode", "--output", path)):
+            assert "is not a file" in home.pyro("host", *words, code=2).stderr, words
+        after = os.lstat(path)
+        assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode), path
+        assert os.listdir(os.path.dirname(home.config)) == ["opencode.json"]
+        os.unlink(home.config)
+
+
 def test_repair_command(env):
     """the repair command that doctor names makes right what it examined, with options and odd paths"""
     home = Home(env)

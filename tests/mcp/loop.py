@@ -1,6 +1,7 @@
 """Workspaces as a chat host uses them, with real guests."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -142,6 +143,22 @@ def test_roots(lab):
     assert server.close() == []
 
 
+def test_roots_that_change(lab):
+    """a client whose roots change while it is asked for them has its answer taken"""
+    project = checkout(lab, "project")
+    server = Server(lab, *CORE, cwd=lab.dir)
+    initialize(server, {"roots": {"listChanged": True}})
+    server.call(1, "workspace_create", environment=ENVIRONMENT)
+    asked = server.next()
+    server.notify("notifications/roots/list_changed", {})
+    server.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"roots": [
+        {"uri": f"file://{lab.dir}%00/x"}, {"uri": f"file://{project}"}]}})
+    made = structured(server.reply())
+    assert made["workspace_seed"]["origin_ref"] == project, made
+    server.ask("workspace_delete", workspace_id=made["workspace_id"])
+    assert server.close() == []
+
+
 def test_roots_unanswered(lab):
     """a client that does not say what its roots are gets an empty workspace"""
     for answers in (True, False):
@@ -208,6 +225,30 @@ def test_sizes(lab):
         content += page["content"]
         offset = page["next_offset"]
     assert len(content) == 30000
+    server.ask("workspace_delete", workspace_id=ws)
+    assert server.close() == []
+
+
+def test_escaped_sizes(lab):
+    """names and output that are six times as long in JSON fit, and the rest is named to the byte"""
+    server = Server(lab, *CORE, cwd=lab.dir)
+    ws = created(server)
+    server.ask("workspace_exec", workspace_id=ws,
+               command="ln -s $(head -c 4000 /dev/zero | tr '\\0' '\\1') long")
+    [entry] = server.ask("workspace_file_list", workspace_id=ws)["entries"]
+    assert entry["link_target"].startswith("\x01" * 999) and "left out" in entry["link_target"], entry
+    server.ask("workspace_diff", workspace_id=ws)
+    ran = server.ask("workspace_exec", workspace_id=ws, command=(
+        "yes $(printf 'a\\377\\303\\251') | head -c 60000; head -c 60000 /dev/zero | tr '\\0' '\\1' >&2"))
+    assert ran["stdout_truncated"] and ran["stderr_truncated"], ran
+    for name in ("stdout", "stderr"):
+        head, note = re.match(r"(.*?)\n(\[\.\.\. .*? \.\.\.\])\n", ran[name], re.S).groups()
+        call = json.loads(re.search(r"workspace_logs (\{.*?\})", note)[1])
+        printed = sum(1 if c == "\ufffd" else len(c.encode()) for c in head)
+        assert call == {"workspace_id": ws, "sequence": 2, "offset": printed}, (call, printed)
+        [shown] = server.ask("workspace_logs", **call)["entries"]
+        whole = ("a\ufffdé\n" * 15000 if name == "stdout" else "\x01" * 60000)
+        assert whole.startswith(head + shown[name][:100]), (head[-9:], shown[name][:9])
     server.ask("workspace_delete", workspace_id=ws)
     assert server.close() == []
 

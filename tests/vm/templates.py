@@ -3,7 +3,7 @@ import os
 import signal
 import time
 
-from lab import ENVIRONMENT, GONE_S, installed
+from lab import ENVIRONMENT, GONE_S, eventually, installed
 
 
 def paths(lab, file):
@@ -161,6 +161,7 @@ def test_build_of_dead(lab):
         except ProcessLookupError:
             pass
     call.end()
+    eventually(lambda: not lab.processes(), 10, "they are gone, and their locks")
     assert lab.half_made(), "it was killed too late or too early"
     lab.run("true")
 
