@@ -12,6 +12,7 @@
 #include "ops/values.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #define TEXT_MAX 8000  /* a text of the record itself */
@@ -249,7 +250,7 @@ static json_t *find_longest(json_t *object, json_t **ret_in, const char **ret_na
 
 		if (object_in(value))
 			found = find_longest(object_in(value), &in, &found_name);
-		if (!json_array_size(found) && json_string_length(found) <= 256)
+		if (!json_array_size(found) && json_string_length(found) <= 128)
 			continue;
 		if (longest && size_of(found) <= size_of(longest))
 			continue;
@@ -281,14 +282,18 @@ static void halve_list(json_t *result, json_t *list, const char *name)
 
 static void halve_longest(const struct profile *profile, json_t *result, size_t max)
 {
+	size_t size = size_of(result), before = SIZE_MAX;
 	json_t *in = NULL, *longest;
 	const char *name = NULL;
 
-	while (size_of(result) > max && (longest = find_longest(result, &in, &name))) {
+	/* What says that something is missing may be longer than that. */
+	while (size > max && size < before && (longest = find_longest(result, &in, &name))) {
 		if (json_is_array(longest))
 			halve_list(result, longest, name);
 		else
 			shorten(profile, in, result, name, json_string_length(longest) / 2);
+		before = size;
+		size = size_of(result);
 	}
 }
 

@@ -42,9 +42,14 @@ struct project {
 static int skip(struct project *p, const char *name)
 {
 	if (p->skipped->count++ < PROJECT_NAMED) {
-		AUTO_FREE char *text = utf8_repair(name, strlen(name), NULL);
+		size_t len = strlen(name);
+		bool is_long = len > PROJECT_NAME_SHOWN;
+		AUTO_FREE char *text =
+			utf8_repair(name, is_long ? utf8_start(name, len, PROJECT_NAME_SHOWN) : len,
+				    NULL);
+		AUTO_FREE char *shown = mem_printf("%s%s", text, is_long ? "\u2026" : "");
 
-		json_array_append_new(p->skipped->names, json_string(text));
+		json_array_append_new(p->skipped->names, json_string(shown));
 	}
 	return 0;
 }

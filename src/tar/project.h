@@ -32,6 +32,7 @@ int project_pack_whole(const char *dir, int64_t bytes_max, struct tally *ret,
 		       struct project_skipped *ret_skipped, struct pyro_error *err);
 
 #define PROJECT_NAMED 20
+#define PROJECT_NAME_SHOWN 512        /* bytes of such a name, lest the report is too long */
 #define PROJECT_NAMES_MAX (256 << 20) /* bytes of names */
 #define PROJECT_ENTRIES_MAX 1000000
 

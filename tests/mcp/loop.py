@@ -249,6 +249,9 @@ def test_escaped_sizes(lab):
         [shown] = server.ask("workspace_logs", **call)["entries"]
         whole = ("a\ufffdé\n" * 15000 if name == "stdout" else "\x01" * 60000)
         assert whole.startswith(head + shown[name][:100]), (head[-9:], shown[name][:9])
+    server.ask("workspace_update", workspace_id=ws,
+               labels={f"{n:064}": "\"\\" * 128 for n in range(64)})
+    server.ask("workspace_list")
     server.ask("workspace_delete", workspace_id=ws)
     assert server.close() == []
 
