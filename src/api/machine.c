@@ -310,7 +310,11 @@ int machine_exec_recorded(struct machine *m, const struct machine_command *c, st
 				  json_pack("{s:o, s:s, s:I}", "command",
 					    machine_recorded_command(c->shown), "cwd", c->cwd,
 					    "wait_ms", (json_int_t)c->wait_seconds * 1000));
-	return run(m, args, c->shown, ret, ret_sequence, ret_state, err);
+	if (run(m, args, c->shown, ret, ret_sequence, ret_state, err) < 0)
+		return -1;
+	if (!*ret_state) /* a supervisor from before there were others */
+		*ret_state = mem_strdup("finished");
+	return 0;
 }
 
 int machine_destroy(struct machine *m, struct pyro_error *err)
