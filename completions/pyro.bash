@@ -18,7 +18,7 @@ _pyro()
 			return
 		fi
 		case "${path:+$path }$word" in
-		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace wait' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'mcp' | 'mcp serve' | 'host' | 'host connect' | 'host print-config' | 'host doctor' | 'host repair' | 'prepare' | 'doctor' | 'demo' | 'completion' | 'help' | 'version')
+		'env' | 'env list' | 'env pull' | 'env inspect' | 'env prune' | 'run' | 'vm' | 'vm create' | 'vm start' | 'vm exec' | 'vm stop' | 'vm delete' | 'vm status' | 'vm list' | 'vm network-info' | 'vm reap-expired' | 'workspace' | 'workspace create' | 'workspace list' | 'workspace update' | 'workspace status' | 'workspace summary' | 'workspace logs' | 'workspace start' | 'workspace stop' | 'workspace delete' | 'workspace reset' | 'workspace exec' | 'workspace wait' | 'workspace cancel' | 'workspace diff' | 'workspace export' | 'workspace sync' | 'workspace sync push' | 'workspace file' | 'workspace file list' | 'workspace file read' | 'workspace file write' | 'workspace patch' | 'workspace patch apply' | 'workspace snapshot' | 'workspace snapshot create' | 'workspace snapshot list' | 'workspace snapshot delete' | 'workspace shell' | 'workspace shell open' | 'workspace shell list' | 'workspace shell attach' | 'workspace shell read' | 'workspace shell write' | 'workspace shell signal' | 'workspace shell close' | 'workspace service' | 'workspace service start' | 'workspace service list' | 'workspace service status' | 'workspace service logs' | 'workspace service stop' | 'workspace disk' | 'workspace disk export' | 'workspace disk list' | 'workspace disk read' | 'mcp' | 'mcp serve' | 'host' | 'host connect' | 'host print-config' | 'host doctor' | 'host repair' | 'prepare' | 'doctor' | 'demo' | 'demo ollama' | 'completion' | 'help' | 'version')
 			path="${path:+$path }$word" ;;
 		esac
 	done
@@ -95,7 +95,8 @@ _pyro()
 	'host repair') offer=' --installed-package --mode --profile --environment --project-path --repo-url --repo-ref --no-project-source --config-path --json --help' ;;
 	'prepare') offer=' --network --force --json --help' environments=1 ;;
 	'doctor') offer=' --platform --environment --json --help' ;;
-	'demo') offer=' --network --help' ;;
+	'demo') offer='ollama  --network --help' ;;
+	'demo ollama') offer=' --base-url --model -v --json --help' ;;
 	'completion') offer='bash zsh fish --help' ;;
 	'help') offer=' --help' ;;
 	'version') offer=' --help' ;;

@@ -4,7 +4,7 @@ function __pyro_environments
 end
 
 function __pyro_at
-	set -l known 'env' 'env list' 'env pull' 'env inspect' 'env prune' 'run' 'vm' 'vm create' 'vm start' 'vm exec' 'vm stop' 'vm delete' 'vm status' 'vm list' 'vm network-info' 'vm reap-expired' 'workspace' 'workspace create' 'workspace list' 'workspace update' 'workspace status' 'workspace summary' 'workspace logs' 'workspace start' 'workspace stop' 'workspace delete' 'workspace reset' 'workspace exec' 'workspace wait' 'workspace cancel' 'workspace diff' 'workspace export' 'workspace sync' 'workspace sync push' 'workspace file' 'workspace file list' 'workspace file read' 'workspace file write' 'workspace patch' 'workspace patch apply' 'workspace snapshot' 'workspace snapshot create' 'workspace snapshot list' 'workspace snapshot delete' 'workspace shell' 'workspace shell open' 'workspace shell list' 'workspace shell attach' 'workspace shell read' 'workspace shell write' 'workspace shell signal' 'workspace shell close' 'workspace service' 'workspace service start' 'workspace service list' 'workspace service status' 'workspace service logs' 'workspace service stop' 'workspace disk' 'workspace disk export' 'workspace disk list' 'workspace disk read' 'mcp' 'mcp serve' 'host' 'host connect' 'host print-config' 'host doctor' 'host repair' 'prepare' 'doctor' 'demo' 'completion' 'help' 'version'
+	set -l known 'env' 'env list' 'env pull' 'env inspect' 'env prune' 'run' 'vm' 'vm create' 'vm start' 'vm exec' 'vm stop' 'vm delete' 'vm status' 'vm list' 'vm network-info' 'vm reap-expired' 'workspace' 'workspace create' 'workspace list' 'workspace update' 'workspace status' 'workspace summary' 'workspace logs' 'workspace start' 'workspace stop' 'workspace delete' 'workspace reset' 'workspace exec' 'workspace wait' 'workspace cancel' 'workspace diff' 'workspace export' 'workspace sync' 'workspace sync push' 'workspace file' 'workspace file list' 'workspace file read' 'workspace file write' 'workspace patch' 'workspace patch apply' 'workspace snapshot' 'workspace snapshot create' 'workspace snapshot list' 'workspace snapshot delete' 'workspace shell' 'workspace shell open' 'workspace shell list' 'workspace shell attach' 'workspace shell read' 'workspace shell write' 'workspace shell signal' 'workspace shell close' 'workspace service' 'workspace service start' 'workspace service list' 'workspace service status' 'workspace service logs' 'workspace service stop' 'workspace disk' 'workspace disk export' 'workspace disk list' 'workspace disk read' 'mcp' 'mcp serve' 'host' 'host connect' 'host print-config' 'host doctor' 'host repair' 'prepare' 'doctor' 'demo' 'demo ollama' 'completion' 'help' 'version'
 	set -l path ''
 	set -l tokens (commandline -opc)
 	for word in $tokens[2..-1]
@@ -358,8 +358,14 @@ complete -c pyro -n '__pyro_at "doctor"' -l platform -x -d 'Guest platform to ex
 complete -c pyro -n '__pyro_at "doctor"' -l environment -x -d 'Also examine the everyday loop with this environment'
 complete -c pyro -n '__pyro_at "doctor"' -l json -d 'Print one JSON object on stdout'
 complete -c pyro -n '__pyro_at "doctor"' -l help -d 'Show help'
+complete -c pyro -n '__pyro_at "demo"' -a 'ollama' -d 'Let a language model answer a question by running a command in a VM'
 complete -c pyro -n '__pyro_at "demo"' -l network -d 'Also probe outbound network'
 complete -c pyro -n '__pyro_at "demo"' -l help -d 'Show help'
+complete -c pyro -n '__pyro_at "demo ollama"' -l base-url -x -d 'The server\'s address (default $OLLAMA_BASE_URL, or http://localhost:11434/v1)'
+complete -c pyro -n '__pyro_at "demo ollama"' -l model -x -d 'Name of the model (default $OLLAMA_MODEL, or llama3.2:3b)'
+complete -c pyro -n '__pyro_at "demo ollama"' -s v -d 'Show all that is sent and received'
+complete -c pyro -n '__pyro_at "demo ollama"' -l json -d 'Print one JSON object on stdout'
+complete -c pyro -n '__pyro_at "demo ollama"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "completion"' -a 'bash zsh fish'
 complete -c pyro -n '__pyro_at "completion"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "help"' -l help -d 'Show help'

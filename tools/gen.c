@@ -255,7 +255,9 @@ static void make_man(struct buf *out)
 		      ".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nTakes colours away.\n"
 		      ".TP\n.B PYRO_ACCEL\nauto, kvm or tcg: the accelerator of guests.\n"
 		      ".TP\n.B PYRO_ENVIRONMENT_CACHE_DIR\nWhere environments are kept; default\n"
-		      "~/.cache/pyro\\-mcp/environments.\n");
+		      "~/.cache/pyro\\-mcp/environments.\n"
+		      ".TP\n.B OLLAMA_BASE_URL, OLLAMA_MODEL\nThe server and the model of\n"
+		      "\\fBdemo ollama\\fP.\n");
 }
 
 static void make_bash(struct buf *out)

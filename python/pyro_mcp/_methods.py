@@ -835,3 +835,17 @@ class Methods:
         Returns: Proof that create, start, exec and delete work.
         """
         return self._call("demo", {"network": network})
+
+    def demo_ollama(self, *, base_url: str | None = None, model: str | None = None,
+            verbose: bool = False) -> DemoOllama:
+        """Let a language model answer a question by running a command in a VM.
+
+        Talks to Ollama, or whatever else has OpenAI's chat completions. A model that makes no valid
+        call of the tool is told so; in the end the command runs without it.
+
+        base_url: The server's address (default $OLLAMA_BASE_URL, or http://localhost:11434/v1).
+        model: Name of the model (default $OLLAMA_MODEL, or llama3.2:3b).
+        verbose: Show all that is sent and received.
+        Returns: What a model did with the tool vm_run.
+        """
+        return self._call("demo_ollama", {"base_url": base_url, "model": model, "verbose": verbose})

@@ -47,6 +47,10 @@ class PullFailed(PyroError):
     """The error 'pull_failed', which may go away by itself."""
 
 
+class Unreachable(PyroError):
+    """The error 'unreachable', which may go away by itself."""
+
+
 class NoSpace(PyroError):
     """The error 'no_space', which may go away by itself."""
 
@@ -110,6 +114,7 @@ BY_CODE = {
     "unknown_environment": UnknownEnvironment,
     "environment_broken": EnvironmentBroken,
     "pull_failed": PullFailed,
+    "unreachable": Unreachable,
     "no_space": NoSpace,
     "missing_dependency": MissingDependency,
     "guest_unavailable": GuestUnavailable,

@@ -1100,6 +1100,27 @@ class Demo(TypedDict):
     # The outbound probe succeeded; false when not asked for
 
 
+class DemoOllama(TypedDict):
+    """What a model did with the tool vm_run."""
+
+    base_url: str
+    # The server
+    model: str
+    # The model
+    rounds: int
+    # How often the model was asked
+    tool_calls: int
+    # Its calls of vm_run that ran a command
+    rejected_calls: int
+    # Its calls that were wrong, which it was told
+    fallback_used: bool
+    # The command ran without it, since no call of it was valid
+    answer: str | None
+    # Its last word; null when it had none
+    executed: Run
+    # The last command that ran
+
+
 class Server(TypedDict):
     """An MCP server that could be started: the process itself, which never returns."""
 

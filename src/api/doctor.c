@@ -73,6 +73,7 @@ static bool examine_programs(struct pyro_doctor *d)
 		{"patch", "pyro-patch"},
 		{"disk", "pyro-disk"},
 		{"term", "pyro-term"},
+		{"http", "pyro-http"},
 		{"net", "pyro-net"},
 		{"mcp", "pyro-mcp"},
 	};

@@ -282,7 +282,9 @@ static void zsh(const struct paths *paths, struct buf *out)
 
 static void fish_option(struct buf *out, const struct command_option *option)
 {
-	buf_printf(out, " -l %s%s -d '", option->name + 2,
+	const char *name = option->name + strspn(option->name, "-");
+
+	buf_printf(out, " -%c %s%s -d '", option->name[1] == '-' ? 'l' : 's', name,
 		   option_takes_file(option) ? " -r -F"
 		   : option->metavar         ? " -x"
 					     : "");

@@ -63,7 +63,7 @@ static int exec_code(const struct pyro_workspace_exec *exec)
 	return exec->exit_code == PYRO_NONE ? EXIT_OWN : (int)exec->exit_code;
 }
 
-/* Of a command that ran: its own. 1 where a chat host has drifted. */
+/* Of a command that ran: its own. 1 where a chat host has drifted, or a model's command failed. */
 static int code_of(const struct op_row *op, const void *record)
 {
 	if (op->ret == &ops_records[REC_run])
@@ -73,6 +73,8 @@ static int code_of(const struct op_row *op, const void *record)
 	if (op == &ops_rows[OP_attach_shell] &&
 	    ((const struct pyro_shell *)record)->exit_code != PYRO_NONE)
 		return (int)((const struct pyro_shell *)record)->exit_code;
+	if (op->ret == &ops_records[REC_demo_ollama])
+		return ((const struct pyro_demo_ollama *)record)->executed.exit_code != 0;
 	if (op->ret == &ops_records[REC_host_list])
 		return !((const struct pyro_host_list *)record)->ok;
 	return 0;

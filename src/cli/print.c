@@ -336,6 +336,23 @@ static void print_prepared(struct buf *out, struct buf *note, const struct pyro_
 		   p->next_step, p->environment, p->environment);
 }
 
+static void print_ollama(struct buf *out, const struct pyro_demo_ollama *demo)
+{
+	const struct pyro_run *run = &demo->executed;
+
+	if (demo->answer)
+		form_lines(out, "", demo->answer);
+	form_lines(out, "> ", run->stdout);
+	buf_puts(out, "[summary] model=");
+	form_clean(out, demo->model);
+	buf_printf(out,
+		   " rounds=%lld tool_calls=%lld rejected_calls=%lld fallback_used=%s "
+		   "execution_mode=%s exit_code=%lld\n",
+		   (long long)demo->rounds, (long long)demo->tool_calls,
+		   (long long)demo->rejected_calls, demo->fallback_used ? "true" : "false",
+		   run->execution_mode, (long long)run->exit_code);
+}
+
 void print_result(const struct op_row *op, const void *record, const struct print_style *style,
 		  struct buf *out, struct buf *note)
 {
@@ -348,6 +365,8 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 				  op == &ops_rows[OP_pull_environment] ? "Pulled" : "Environment");
 	else if (op == &ops_rows[OP_doctor])
 		print_doctor(out, record, style->colour);
+	else if (op == &ops_rows[OP_demo_ollama])
+		print_ollama(out, record);
 	else if (op == &ops_rows[OP_prepare])
 		print_prepared(out, note, record);
 	else if (op->ret != &ops_records[REC_run] && op->ret != &ops_records[REC_workspace_exec] &&

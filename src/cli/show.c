@@ -15,6 +15,7 @@
 #define LOOK_MS 100 /* how often a blocked write looks for a signal */
 #define REDRAW_MS 100
 #define BAR_MAX 30
+#define PHASE_MAX (16 * 1024 * 1024) /* payloads of pyro demo ollama -v */
 
 static bool is_dumb(void)
 {
@@ -82,7 +83,7 @@ static void warn_host_compat(struct show *s, const char *why)
 static void phase_line(struct show *s, const char *op, const char *detail)
 {
 	bool colour = show_has_colour(STDERR_FILENO);
-	AUTO_BUF struct buf line = BUF_INIT(4096);
+	AUTO_BUF struct buf line = BUF_INIT(PHASE_MAX);
 
 	show_begin_line(s);
 	buf_printf(&line, "%s[%s] %s%s\n", colour ? "\033[2m" : "", op, detail,

@@ -109,7 +109,7 @@ const struct rec_field *ops_field(const struct rec_row *rec, const char *name)
 /* "--label KEY=VALUE": the option is not called as the input. */
 static bool has_own_name(const struct op_input *in)
 {
-	return in->metavar && strncmp(in->metavar, "--", 2) == 0;
+	return in->metavar && in->metavar[0] == '-';
 }
 
 const char *ops_metavar(const struct op_input *in)

@@ -255,6 +255,25 @@ int pyro_demo(struct pyro *p, const struct pyro_demo_args *args, struct pyro_dem
 	return 0;
 }
 
+int pyro_demo_ollama(struct pyro *p, const struct pyro_demo_ollama_args *args,
+		     struct pyro_demo_ollama *ret, struct pyro_error *err)
+{
+	(void)err;
+	canned_phase(p, "ollama", args->verbose ? "phase=request payload={}" : "phase=ask round=1");
+	*ret = (struct pyro_demo_ollama){
+		.base_url = mem_strdup(args->base_url ? args->base_url : "http://localhost/v1"),
+		.model = mem_strdup(args->model ? args->model : "llama"),
+		.rounds = 2,
+		.tool_calls = 1,
+		.answer = mem_strdup("It is 2.39.5.\033[2J"),
+		.has_executed = true,
+		.executed = {.stdout = mem_strdup("git version 2.39.5\n"),
+			     .execution_mode = mem_strdup("guest_serial"),
+			     .exit_code = args->model ? 127 : 0},
+	};
+	return 0;
+}
+
 int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *args, struct pyro_doctor *ret,
 		struct pyro_error *err)
 {

@@ -122,3 +122,16 @@ True
 # the version
 $ pyro --version
 pyro 0.1.0
+
+# demo ollama prints the answer, what ran, and a summary last; a model's answer moves no cursor
+$ pyro demo ollama
+It is 2.39.5. [2J
+> git version 2.39.5
+[summary] model=llama rounds=2 tool_calls=1 rejected_calls=0 fallback_used=false execution_mode=guest_serial exit_code=0
+! [ollama] phase=ask round=1
+
+# -v is an option like the long ones, and a command of the model that failed is a failure
+$ pyro demo ollama -v --model other | tail -n 1; exit ${PIPESTATUS[0]}
+[summary] model=other rounds=2 tool_calls=1 rejected_calls=0 fallback_used=false execution_mode=guest_serial exit_code=127
+! [ollama] phase=request payload={}
+[1]

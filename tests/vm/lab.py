@@ -377,7 +377,7 @@ def installed(lab):
     for path in ("src/supervisor/pyro-supervisor", "src/guest/pyro-agent",
                  "src/vm/pyro-ram-shim.so", "src/image/pyro-image", "src/tar/pyro-tar",
                  "src/patch/pyro-patch", "src/disk/pyro-disk",
-                 "src/net/pyro-net", "src/term/pyro-term", "src/mcp/pyro-mcp"):
+                 "src/net/pyro-net", "src/term/pyro-term", "src/http/pyro-http", "src/mcp/pyro-mcp"):
         shutil.copy2(f"{BUILD}/{path}", f"{lab.dir}/usr/libexec/pyro/")
     shutil.copy2(PYRO, f"{lab.dir}/usr/bin/pyro")
     return f"{lab.dir}/usr/bin/pyro"
