@@ -93,11 +93,13 @@ static int send_request(struct pyro *p, const struct chat *chat, struct buf *ans
 
 	json_decref(whole);
 	if (!text || !body)
-		return err_set(err, PYRO_E_INVALID, "the model's name is not UTF-8");
+		return err_set(err, PYRO_E_INVALID, "the address or the model's name is not UTF-8");
 	tell_payload(p, chat, "request", body);
 	if (exchange(p, text, answer, ret_status, err) < 0) {
 		if (err->code == PYRO_E_UNREACHABLE)
 			(void)err_hint(err, "start it with `ollama serve`, or set OLLAMA_BASE_URL");
+		if (err->code == PYRO_E_TIMEOUT)
+			(void)err_hint(err, "choose a smaller model with OLLAMA_MODEL");
 		return -1;
 	}
 	return 0;
@@ -109,7 +111,7 @@ static int refused(const struct chat *chat, int64_t status, const json_t *answer
 {
 	const json_t *error = json_object_get(answer, "error");
 	const char *why = json_string_value(json_object_get(error, "message"));
-	AUTO_FREE char *quoted = mem_strndup(why ? why : text, QUOTE_MAX);
+	AUTO_FREE char *quoted = mem_printf("%.*s", QUOTE_MAX, why ? why : text);
 
 	utf8_clean_line(quoted);
 	(void)err_set(err, status == 404 ? PYRO_E_NOT_FOUND : PYRO_E_PROTOCOL,

@@ -28,6 +28,7 @@
 #define OUTPUT_MAX 4000 /* bytes of each stream that the model is told */
 #define MEM_MIB_MAX 2048
 #define SECONDS_MAX 60
+#define TTL_SECONDS_MIN 300 /* less might end the machine under the command */
 
 static const char instructions[] =
 	"You can run commands in a disposable Linux machine with the tool vm_run. Call it, and "
@@ -79,10 +80,12 @@ static int check_call(const struct pyro_run_in_vm_args *given, struct pyro_error
 		return err_set(err, PYRO_E_INVALID, "the environment must be " ENVIRONMENT);
 	if (a.network || a.allow_host_compat)
 		return err_set(err, PYRO_E_INVALID, "there is neither network nor host here");
-	if (a.vcpu_count > 1 || a.mem_mib > MEM_MIB_MAX || a.timeout_seconds > SECONDS_MAX)
+	if (a.vcpu_count > 1 || a.mem_mib > MEM_MIB_MAX || a.timeout_seconds > SECONDS_MAX ||
+	    a.ttl_seconds < TTL_SECONDS_MIN)
 		return err_set(err, PYRO_E_INVALID,
-			       "vcpu_count is at most 1, mem_mib %d, timeout_seconds %d",
-			       MEM_MIB_MAX, SECONDS_MAX);
+			       "vcpu_count is at most 1, mem_mib %d, timeout_seconds %d, and "
+			       "ttl_seconds at least %d",
+			       MEM_MIB_MAX, SECONDS_MAX, TTL_SECONDS_MIN);
 	return 0;
 }
 
@@ -166,7 +169,7 @@ static int take_call(struct pyro *p, const json_t *call, struct pyro_demo_ollama
 {
 	const json_t *function = json_object_get(call, "function");
 	const char *given = json_string_value(json_object_get(call, "id"));
-	AUTO_FREE char *id = given ? mem_strndup(given, 100)
+	AUTO_FREE char *id = given ? mem_strdup(given)
 				   : mem_printf("call_%lld_%zu", (long long)demo->rounds,
 						json_array_size(calls));
 	const char *name = json_string_value(json_object_get(function, "name"));
@@ -233,7 +236,7 @@ static int ask(struct pyro *p, struct chat *chat, struct pyro_demo_ollama *demo,
 		result = take_calls(p, chat, message, demo, err);
 	} else {
 		demo->answer = content && *content ? mem_strdup(content) : NULL;
-		handle_phase(p, "ollama", "phase=answer %s", demo->answer ? "" : "empty");
+		handle_phase(p, "ollama", "phase=answer bytes=%zu", content ? strlen(content) : 0);
 	}
 	json_decref(message);
 	return result;

@@ -46,8 +46,7 @@ static int check_url(CURLU *parsed, const char *url, struct pyro_error *err)
 	return is_http ? 0 : err_set(err, PYRO_E_INVALID, "'%s' is neither http nor https", url);
 }
 
-static int explain(CURLcode code, const char *url, int64_t seconds, const char *why,
-		   struct pyro_error *err)
+static int explain(CURLcode code, const char *url, const char *why, struct pyro_error *err)
 {
 	const char *text = *why ? why : curl_easy_strerror(code);
 
@@ -56,8 +55,7 @@ static int explain(CURLcode code, const char *url, int64_t seconds, const char *
 	case CURLE_COULDNT_CONNECT:
 		return err_set(err, PYRO_E_UNREACHABLE, "nobody answers at '%s': %s", url, text);
 	case CURLE_OPERATION_TIMEDOUT:
-		return err_set(err, PYRO_E_TIMEOUT, "'%s' did not answer in %lld s", url,
-			       (long long)seconds);
+		return err_set(err, PYRO_E_TIMEOUT, "wait for '%s': %s", url, text);
 	case CURLE_WRITE_ERROR:
 		return err_set(err, PYRO_E_LIMIT, "the answer of '%s' is too long", url);
 	default:
@@ -101,7 +99,7 @@ int post(const char *url, const char *json, int64_t seconds, struct buf *answer,
 		(void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
 		code = perform(curl, parsed, headers, json, seconds, &a);
 		(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-		result = code == CURLE_OK ? 0 : explain(code, url, seconds, why, err);
+		result = code == CURLE_OK ? 0 : explain(code, url, why, err);
 	}
 	curl_slist_free_all(headers);
 	curl_easy_cleanup(curl);

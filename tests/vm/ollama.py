@@ -68,12 +68,12 @@ def arguments(**more):
 
 WRONG = [
     ("vm_run", ""), ("vm_run", "{"), ("vm_run", "git --version"), ("vm_run", "[]"),
-    ("vm_run", "null"), ("vm_run", "{}"), ("vm_run", {"environment": "debian:12"}), ("vm_run", 5),
+    ("vm_run", "{}"), ("vm_run", {"environment": "debian:12"}), ("vm_run", 5),
     ("vm_run", None), ("vm_run", '{"a":' * 3000), ("rm_rf", GOOD[1]), ("", GOOD[1]),
-    (None, GOOD[1]), (["vm_run"], GOOD[1]), arguments(command=5), arguments(command=[]),
+    (None, GOOD[1]), ("ä" * 1000 + "\x1b", GOOD[1]), arguments(command=5), arguments(command=[]),
     arguments(timeout_seconds="30"), arguments(timeout_seconds=86400),
-    arguments(mem_mib=32768), arguments(unknown=1), arguments(environment="ubuntu:24.04"),
-    arguments(network=True), arguments(allow_host_compat=True),
+    arguments(mem_mib=32768), arguments(ttl_seconds=1), arguments(environment="ubuntu:24.04"),
+    arguments(network=True, unknown=1), arguments(network=True), arguments(allow_host_compat=True),
     ("vm_run", json.dumps({"environment": "debian:12", "command": "true"})[:-1] + ',"command":"x"}'),
 ]
 
@@ -85,6 +85,7 @@ def test_wrong_calls(lab):
     assert demo["rounds"] == 6 and demo["tool_calls"] == 0 and demo["answer"] is None, demo
     assert demo["fallback_used"] and "git version" in demo["executed"]["stdout"], demo
     told = results(requests[-1])
+    assert "there is no tool 'ää" in told[12]["error"]["message"], told[12]
     assert len(told) == 20 and all(t["error"]["message"] for t in told), told
     for request in requests:  # a server can read what it is told of them again
         for message in request["messages"]:
