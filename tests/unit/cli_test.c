@@ -210,7 +210,7 @@ TEST("the help of a group shows every command below it, by the words that follow
 	}
 }
 
-TEST("all words of a command but the last are a group with a text of its own")
+TEST("all words of a command but the last are a command, or a group with a text of its own")
 {
 	for (size_t i = 0; i < commands_count; i++) {
 		const char *blank = commands[i].words ? strrchr(commands[i].words, ' ') : NULL;
@@ -219,6 +219,11 @@ TEST("all words of a command but the last are a group with a text of its own")
 		for (const struct op_group *g = ops_groups; g->words; g++)
 			if (blank && strlen(g->words) == (size_t)(blank - commands[i].words) &&
 			    strncmp(g->words, commands[i].words, strlen(g->words)) == 0)
+				is_known = true;
+		for (size_t j = 0; blank && j < commands_count; j++)
+			if (commands[j].words &&
+			    strlen(commands[j].words) == (size_t)(blank - commands[i].words) &&
+			    command_starts_with(commands[i].words, commands[j].words))
 				is_known = true;
 		CHECK(is_known);
 	}

@@ -104,7 +104,8 @@ TEST("texts of operations are sentences, with a full stop where they stand in a 
 		CHECK(is_sentence(op->next) && ends_with_stop(op->next));
 		for (const struct op_input *in = op->inputs; in->name; in++) {
 			CHECK(is_sentence(in->text) && !ends_with_stop(in->text));
-			CHECK((in->kind == KIND_BOOL || in->of) == !in->metavar);
+			CHECK((in->kind == KIND_BOOL || in->of) ==
+			      (!in->metavar || (in->kind == KIND_BOOL && in->metavar[0] == '-')));
 		}
 	}
 }
@@ -158,8 +159,9 @@ TEST("flags of inputs stand where they mean something")
 			CHECK(!(in->flags & OR_FILE) || in->flags & REQUIRED);
 			CHECK(!(in->flags & OR_FILE) || !(in->flags & (POS | REST)));
 			CHECK(!(in->flags & ASSUMED) || in->def);
-			CHECK(!in->metavar || in->metavar[0] != '-' || in->kind == KIND_ON ||
-			      strchr(in->metavar, ' '));
+			CHECK(!in->metavar || in->metavar[0] != '-' ||
+			      (in->kind == KIND_ON || in->kind == KIND_BOOL) ==
+				      !strchr(in->metavar, ' '));
 		}
 }
 
