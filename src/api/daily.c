@@ -15,7 +15,6 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/loop.h"
-#include "image/catalog.h"
 #include "image/image.h"
 #include "ops/ops.h"
 #include "vm/host.h"
@@ -112,7 +111,7 @@ int daily_examine(struct pyro *p, const char *environment, struct pyro_daily_loo
 	struct pyro_error why;
 	struct vm_host host;
 
-	if (!catalog_find(environment, err))
+	if (image_check_name(environment, err) < 0)
 		return -1;
 	path = p->state ? proof_path(p, environment) : mem_strdup("");
 	proof = read_proof(path);
@@ -379,7 +378,7 @@ int pyro_prepare(struct pyro *p, const struct pyro_prepare_args *given, struct p
 	int64_t begun = clock_ms();
 
 	if (ops_apply_defaults(OP_prepare, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || egress_check(a.network, err) < 0 ||
+	    image_check_name(a.environment, err) < 0 || egress_check(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	handle_begin(p);

@@ -45,7 +45,7 @@ static void tell_progress(void *ctx, const char *what, int64_t done, int64_t tot
 
 static int pull(struct pyro *p, const char *name, struct pyro_error *err)
 {
-	AUTO_FREE char *builder = handle_program("image", "pyro-image", err);
+	AUTO_FREE char *builder = handle_program("image", pull_builder(name), err);
 	struct watch watch = {p, name};
 	const struct pull_hooks hooks = {
 		.on_phase = tell_phase,

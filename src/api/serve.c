@@ -3,7 +3,7 @@
 #include "api/handle.h"
 #include "base/err.h"
 #include "base/proc.h"
-#include "image/catalog.h"
+#include "image/image.h"
 #include "ops/profile.h"
 
 #include <errno.h>
@@ -52,7 +52,7 @@ int serve_check(const struct op_row *op, const void *args, struct pyro_error *er
 	const char *environment = text_of(op, args, "environment");
 
 	if (!profile_find(text_of(op, args, "profile"), text_of(op, args, "mode"), err) ||
-	    (environment && !catalog_find(environment, err)))
+	    (environment && image_check_name(environment, err) < 0))
 		return -1;
 	return check_source(op, args, err);
 }

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "image/catalog.h"
+#include "image/image.h"
 #include "net/link.h"
 #include "ops/ops.h"
 #include "workspace/records.h"
@@ -62,7 +62,7 @@ int pyro_create_vm(struct pyro *p, const struct pyro_create_vm_args *given, stru
 	struct pyro_vm vm;
 
 	if (ops_apply_defaults(OP_create_vm, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || egress_check(a.network, err) < 0 ||
+	    image_check_name(a.environment, err) < 0 || egress_check(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	vm = life_new("vm", a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);
@@ -349,7 +349,7 @@ static int run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, st
 	int result;
 
 	if (ops_apply_defaults(OP_run_in_vm, given, &a, err) < 0 ||
-	    !catalog_find(a.environment, err) || egress_check(a.network, err) < 0 ||
+	    image_check_name(a.environment, err) < 0 || egress_check(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
 	vm = life_new("vm", a.environment, a.vcpu_count, a.mem_mib, a.ttl_seconds);

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/redact.h"
-#include "image/catalog.h"
+#include "image/image.h"
 #include "ops/ops.h"
 #include "vm/disk.h"
 #include "workspace/history.h"
@@ -219,7 +219,7 @@ static int check_policy(const char *policy, struct pyro_error *err)
 /* What looks like a path was meant as the seed. */
 static int check_environment(const char *name, struct pyro_error *err)
 {
-	if (catalog_find(name, err))
+	if (image_check_name(name, err) == 0)
 		return 0;
 	if (*name == '.' || *name == '/')
 		(void)err_hint(err, "did you mean --seed-path %s?", name);

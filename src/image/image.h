@@ -2,7 +2,8 @@
  * image: the environments of this machine, as the rest of pyro sees them.
  *
  * image_open() is on the way of every start: it trusts file stamps (manifest.h) and hashes nothing
- * as long as nothing was touched. Everything here may run in many processes at once.
+ * as long as nothing was touched. Everything here may run in many processes at once. A name is one
+ * of the catalog (catalog.h) or a reference to an OCI image (reference.h).
  */
 #ifndef IMAGE_IMAGE_H
 #define IMAGE_IMAGE_H
@@ -39,6 +40,9 @@ struct image {
 		NULL \
 	}
 
+/* PYRO_E_UNKNOWN_ENVIRONMENT or PYRO_E_INVALID for what cannot be the name of an environment. */
+int image_check_name(const char *name, struct pyro_error *err);
+
 /*
  * Opens an installed environment. agent_path is the guest agent's binary, absolute; the initial RAM
  * disk is made (milliseconds) when there is none of this kernel and this agent. Errors:
@@ -51,13 +55,13 @@ int image_open_dir(const char *dir, const char *agent_path, struct image *ret,
 		   struct pyro_error *err);
 void image_done(struct image *image);
 
-/* The catalog with what is installed of it. */
+/* The catalog with what is installed of it, then the OCI images that are installed. */
 int image_list(struct pyro_environment_list *ret, struct pyro_error *err);
 int image_inspect(const char *name, struct pyro_environment *ret, struct pyro_error *err);
 
 /*
  * Removes installs that are broken, stale, superseded or of an environment that the catalog no
- * longer has; kernels and initial RAM disks that nothing uses; remains of builds. keep lists
+ * longer has; kernels, initial RAM disks and blobs that nothing uses; remains of builds. keep lists
  * directories (image.dir) that stay whatever they are, because disks lie over them; it ends with
  * NULL and may be NULL. PYRO_E_BUSY while a pull is under way.
  */

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "image/catalog.h"
 #include "image/image.h"
+#include "image/reference.h"
 #include "image/store.h"
 #include "pyro/ops.h"
 
@@ -31,6 +32,8 @@ struct prune {
 	struct pyro_pruned *ret;
 	char **kernels; /* ids that installs name; NULL-terminated */
 	size_t n_kernels;
+	char **blobs; /* their names, likewise */
+	size_t n_blobs;
 	unsigned n_moved;
 };
 
@@ -82,37 +85,51 @@ static int remove_dir(struct prune *p, const char *dir, struct pyro_error *err)
 	return store_remove(away, err);
 }
 
-static const struct catalog_entry *entry_of(const char *root, const char *parent)
+/* The name of the environment whose directory this is; NULL if there is no such any more. */
+static char *name_of(const char *root, const char *parent)
 {
-	for (const struct catalog_entry *e = catalog_entries(); e->name; e++) {
-		AUTO_FREE char *dir = store_image_dir(root, e->name);
+	AUTO_FREE char *path = mem_printf("%s/current/manifest.json", parent);
+	AUTO_MANIFEST struct manifest m = {NULL};
+	AUTO_FREE char *dir = NULL;
 
-		if (strcmp(dir, parent) == 0)
-			return e;
+	for (const struct catalog_entry *e = catalog_entries(); e->name; e++) {
+		AUTO_FREE char *own = store_image_dir(root, e->name);
+
+		if (strcmp(own, parent) == 0)
+			return mem_strdup(e->name);
 	}
-	return NULL;
+	(void)manifest_load(&m, path, NULL);
+	dir = store_image_dir(root, manifest_text(&m, "name"));
+	return strcmp(dir, parent) == 0 && reference_is(manifest_text(&m, "name"))
+		       ? mem_strdup(manifest_text(&m, "name"))
+		       : NULL;
 }
 
 /* The directory of the current install if it counts, or if a newer pyro made it; else NULL. */
 static char *good_install(struct prune *p, const char *parent)
 {
-	const struct catalog_entry *entry = entry_of(p->root, parent);
+	AUTO_FREE char *name = name_of(p->root, parent);
 	AUTO_INSTALL struct install install = INSTALL_INIT;
 	struct pyro_error why;
 
-	if (!entry ||
-	    (store_open(&install, p->root, entry, &why) < 0 && why.code != PYRO_E_STATE_VERSION))
+	if (!name ||
+	    (store_open(&install, p->root, name, &why) < 0 && why.code != PYRO_E_STATE_VERSION))
 		return NULL;
 	return TAKE_PTR(install.dir);
 }
 
-static void note_kernel(struct prune *p, const char *dir)
+/* What an install that stays needs. */
+static void note_needs(struct prune *p, const char *dir)
 {
 	AUTO_FREE char *path = mem_printf("%s/manifest.json", dir);
 	AUTO_MANIFEST struct manifest m = {NULL};
+	const json_t *blob;
+	size_t i;
 
 	(void)manifest_load(&m, path, NULL);
 	add_name(&p->kernels, &p->n_kernels, manifest_text(&m, "kernel"));
+	json_array_foreach(json_object_get(m.json, "blobs"), i, blob) if (json_is_string(blob))
+		add_name(&p->blobs, &p->n_blobs, json_string_value(blob));
 }
 
 /* All installs of one environment. */
@@ -129,7 +146,7 @@ static int prune_environment(struct prune *p, const char *parent, struct pyro_er
 		if (strcmp(ids[i], "current") == 0 || strcmp(ids[i], "next") == 0)
 			continue;
 		if ((good && strcmp(good, dir) == 0) || is_in(dir, p->keep)) {
-			note_kernel(p, dir);
+			note_needs(p, dir);
 			is_empty = false;
 		} else if (remove_dir(p, dir, err) < 0) {
 			return -1;
@@ -211,6 +228,26 @@ static int prune_initrds(struct prune *p, struct pyro_error *err)
 	return 0;
 }
 
+/* Blobs serve to install the same again, and images that share them; so they go with these. */
+static int prune_blobs(struct prune *p, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = mem_printf("%s/blobs", p->root);
+	AUTO_STRV char **names = names_in(dir);
+
+	for (size_t i = 0; names[i]; i++) {
+		AUTO_FREE char *path = mem_printf("%s/%s", dir, names[i]);
+		struct stat st;
+
+		if (is_in(names[i], (const char *const *)p->blobs))
+			continue;
+		if (lstat(path, &st) == 0)
+			p->ret->freed_bytes += (int64_t)st.st_blocks * 512;
+		if (unlink(path) < 0 && errno != ENOENT)
+			return err_sys(err, errno, "remove '%s'", path);
+	}
+	return 0;
+}
+
 static int prune_remains(struct prune *p, struct pyro_error *err)
 {
 	AUTO_FREE char *tmp = mem_printf("%s/tmp", p->root);
@@ -232,9 +269,10 @@ int image_prune(const char *const *keep, struct pyro_pruned *ret, struct pyro_er
 	if (root && !file_exists(root))
 		r = 0;
 	else if (lock_fd >= 0 && prune_remains(&p, err) == 0 && prune_images(&p, err) == 0 &&
-		 prune_kernels(&p, err) == 0)
+		 prune_kernels(&p, err) == 0 && prune_blobs(&p, err) == 0)
 		r = prune_initrds(&p, err);
 	strv_free(p.kernels);
+	strv_free(p.blobs);
 	if (r == 0)
 		*ret = pruned;
 	else

@@ -4,7 +4,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/proc.h"
-#include "image/catalog.h"
+#include "image/image.h"
+#include "image/reference.h"
 #include "image/store.h"
 
 #include <errno.h>
@@ -158,11 +159,22 @@ static int run(struct pull *p, const struct argv *a, struct pyro_error *err)
 	return reap(p, err);
 }
 
+const char *pull_builder(const char *name)
+{
+	return reference_is(name) ? "pyro-oci" : "pyro-image";
+}
+
+/* Whether the name may stand for something else than what is installed. */
+static bool is_movable(const char *name)
+{
+	return reference_is(name) && !strchr(name, '@');
+}
+
 int image_pull(const char *name, const char *builder, const struct pull_hooks *hooks,
 	       struct pyro_error *err)
 {
-	const struct catalog_entry *entry = catalog_find(name, err);
-	AUTO_FREE char *root = entry ? store_root(err) : NULL;
+	AUTO_FREE char *root = image_check_name(name, err) < 0 ? NULL : store_root(err);
+	AUTO_FREE char *full = reference_install_name(name);
 	AUTO_INSTALL struct install install = INSTALL_INIT;
 	AUTO_ARGV struct argv a = ARGV_INIT;
 	struct pull p = {.hooks = hooks,
@@ -173,11 +185,11 @@ int image_pull(const char *name, const char *builder, const struct pull_hooks *h
 
 	if (!root)
 		return -1;
-	if (store_open(&install, root, entry, NULL) == 0)
+	if (store_open(&install, root, full, NULL) == 0 && !is_movable(name))
 		return 0;
 	if (hooks->on_phase)
 		hooks->on_phase(hooks->ctx, "install");
-	argv_add(&a, builder, "build", name, root, NULL);
+	argv_add(&a, builder, "build", full, root, NULL);
 	r = run(&p, &a, err);
 	buf_done(&p.line);
 	return r;

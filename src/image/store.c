@@ -5,6 +5,8 @@
 #include "base/file.h"
 #include "base/proc.h"
 #include "image/catalog.h"
+#include "image/digest.h"
+#include "image/reference.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -17,6 +19,8 @@
 #include <unistd.h>
 
 #define REMOVE_MS 120000
+#define LEAF_MAX 200
+#define LEAF_DIGITS 32
 
 char *store_root(struct pyro_error *err)
 {
@@ -45,19 +49,26 @@ char *store_root(struct pyro_error *err)
 	return NULL;
 }
 
-/* Everything but letters, digits, '.' and '-' as %XX; a leading '.' too. */
+/*
+ * Everything but letters, digits, '.' and '-' as %XX; a leading '.' too. A name that becomes too
+ * long for a directory is cut, and told apart by its digest.
+ */
 char *store_image_dir(const char *root, const char *name)
 {
-	AUTO_BUF struct buf b = BUF_INIT(PATH_MAX);
+	AUTO_BUF struct buf b = BUF_INIT(4 * PATH_MAX);
+	char hex[DIGEST_HEX];
 
-	buf_printf(&b, "%s/images/", root);
 	for (const char *p = name; *p; p++) {
 		if (isalnum((unsigned char)*p) || *p == '-' || (*p == '.' && p != name))
 			buf_append(&b, p, 1);
 		else
 			buf_printf(&b, "%%%02x", (unsigned char)*p);
 	}
-	return buf_take(&b);
+	if (b.len <= LEAF_MAX)
+		return mem_printf("%s/images/%s", root, buf_text(&b));
+	digest_bytes(name, strlen(name), hex);
+	return mem_printf("%s/images/%.*s-%.*s", root, LEAF_MAX - LEAF_DIGITS - 1, buf_text(&b),
+			  LEAF_DIGITS, hex);
 }
 
 /* The kernel that the image's manifest names. */
@@ -75,26 +86,26 @@ static int open_kernel(struct install *install, const char *root, struct pyro_er
 	return manifest_verify(&install->kernel, err);
 }
 
-/* Whether it is what the catalog means by the name today. */
-static int check_entry(const struct manifest *m, const struct catalog_entry *entry,
-		       struct pyro_error *err)
+/* Whether it is what the name means today. entry: NULL for a reference. */
+static int check_entry(const struct manifest *m, const char *name,
+		       const struct catalog_entry *entry, struct pyro_error *err)
 {
-	if (strcmp(manifest_text(m, "name"), entry->name) != 0)
+	if (strcmp(manifest_text(m, "name"), name) != 0)
 		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "the manifest is of another one");
-	if (strcmp(manifest_text(m, "version"), entry->version) != 0)
+	if (entry && strcmp(manifest_text(m, "version"), entry->version) != 0)
 		return err_set(err, PYRO_E_ENVIRONMENT_BROKEN, "it is stale: version %s, not %s",
 			       manifest_text(m, "version"), entry->version);
 	return 0;
 }
 
-/* What install->dir holds, with its kernel. entry: NULL, or what it must be. */
-static int open_dir(struct install *install, const char *root, const struct catalog_entry *entry,
-		    struct pyro_error *err)
+/* What install->dir holds, with its kernel. name: NULL, or what it must be. */
+static int open_dir(struct install *install, const char *root, const char *name,
+		    const struct catalog_entry *entry, struct pyro_error *err)
 {
 	AUTO_FREE char *path = mem_printf("%s/manifest.json", install->dir);
 
 	if (manifest_load(&install->image, path, err) < 0 ||
-	    (entry && check_entry(&install->image, entry, err) < 0) ||
+	    (name && check_entry(&install->image, name, entry, err) < 0) ||
 	    manifest_verify(&install->image, err) < 0)
 		return -1;
 	return open_kernel(install, root, err);
@@ -105,34 +116,37 @@ int store_open_dir(struct install *install, const char *root, const char *dir,
 {
 	*install = (struct install)INSTALL_INIT;
 	install->dir = mem_strdup(dir);
-	return open_dir(install, root, NULL, err) < 0 ? err_wrap(err, "environment at '%s'", dir)
-						      : 0;
+	return open_dir(install, root, NULL, NULL, err) < 0
+		       ? err_wrap(err, "environment at '%s'", dir)
+		       : 0;
 }
 
-int store_open(struct install *install, const char *root, const struct catalog_entry *entry,
-	       struct pyro_error *err)
+int store_open(struct install *install, const char *root, const char *name, struct pyro_error *err)
 {
-	AUTO_FREE char *parent = store_image_dir(root, entry->name);
+	bool is_official = !reference_is(name);
+	const struct catalog_entry *entry = is_official ? catalog_find(name, err) : NULL;
+	AUTO_FREE char *parent = store_image_dir(root, name);
 	AUTO_FREE char *current = mem_printf("%s/current", parent);
 	char id[NAME_MAX + 1];
 	ssize_t len = readlink(current, id, sizeof(id) - 1);
 	struct pyro_error why;
 
 	*install = (struct install)INSTALL_INIT;
+	if (is_official && !entry)
+		return -1;
 	if (len < 0 && errno != ENOENT && errno != ENOTDIR)
 		return err_sys(err, errno, "read '%s'", current);
 	if (len < 0) {
-		(void)err_set(err, PYRO_E_NOT_FOUND, "environment '%s' is not installed",
-			      entry->name);
-		return err_hint(err, "pyro env pull %s", entry->name);
+		(void)err_set(err, PYRO_E_NOT_FOUND, "environment '%s' is not installed", name);
+		return err_hint(err, "pyro env pull %s", name);
 	}
 	id[len] = '\0';
 	install->dir = mem_printf("%s/%s", parent, id);
-	if (open_dir(install, root, entry, &why) == 0)
+	if (open_dir(install, root, name, entry, &why) == 0)
 		return 0;
 	(void)err_set(err, why.code == PYRO_E_STATE_VERSION ? why.code : PYRO_E_ENVIRONMENT_BROKEN,
-		      "environment '%s' is broken: %s", entry->name, why.message);
-	return err_hint(err, "pyro env pull %s", entry->name);
+		      "environment '%s' is broken: %s", name, why.message);
+	return err_hint(err, "pyro env pull %s", name);
 }
 
 void store_close(struct install *install)

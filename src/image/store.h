@@ -6,8 +6,8 @@
  *	ROOT/kernels/ID/        manifest.json, vmlinux, modules/: shared by installs
  *	ROOT/kernels/current -> ID
  *	ROOT/initrds/           DIGEST.cpio, and KEY.json that says what each was made from
- *	ROOT/tmp/               what is being built; of the holder of the lock
- *	ROOT/lock
+ *	ROOT/blobs/             HEX: a blob of an OCI image by its SHA-256; HEX.part: the beginning
+ *of it ROOT/tmp/               what is being built; of the holder of the lock ROOT/lock
  *
  * IDs come from digests, so what has a name never changes. Things are built in tmp and renamed into
  * place, and `current` is replaced as a whole: readers take no lock and never see a half state.
@@ -21,7 +21,6 @@
 
 #include <stdint.h>
 
-struct catalog_entry;
 struct pyro_error;
 
 /* One install with its kernel; digests of both were checked. */
@@ -47,11 +46,12 @@ char *store_root(struct pyro_error *err);
 char *store_image_dir(const char *root, const char *name);
 
 /*
- * The install that is current. PYRO_E_NOT_FOUND if there is none; PYRO_E_ENVIRONMENT_BROKEN, or
+ * The install that is current of an environment, by its install name (reference.h).
+ * PYRO_E_UNKNOWN_ENVIRONMENT for a name that is neither in the catalog nor a reference;
+ * PYRO_E_NOT_FOUND if there is none; PYRO_E_ENVIRONMENT_BROKEN, or
  * PYRO_E_STATE_VERSION, if it does not count and why. `install` is to be closed in every case.
  */
-int store_open(struct install *install, const char *root, const struct catalog_entry *entry,
-	       struct pyro_error *err);
+int store_open(struct install *install, const char *root, const char *name, struct pyro_error *err);
 /* The install in a directory, current or not. To be closed in every case. */
 int store_open_dir(struct install *install, const char *root, const char *dir,
 		   struct pyro_error *err);

@@ -99,7 +99,7 @@ static bool is_installed(const char *root)
 {
 	AUTO_INSTALL struct install install = INSTALL_INIT;
 
-	return store_open(&install, root, catalog_find(NAME, NULL), NULL) == 0;
+	return store_open(&install, root, NAME, NULL) == 0;
 }
 
 /* Nothing under construction, and nobody who still constructs. */

@@ -26,20 +26,13 @@
 #define ID_DIGITS 16
 #define KERNEL_NEED_MIB 100
 
-struct build {
-	const char *root;
-	const struct catalog_entry *entry;
-	char *tmp;
-	int lock_fd;
-};
-
 static ssize_t read_bootstrap(void *ctx, void *data, size_t len, struct pyro_error *err)
 {
 	return bootstrap_read(ctx, data, len, err);
 }
 
 /* Runs mmdebstrap and gives its stream to `take`. */
-static int bootstrap(const struct build *b, struct bootstrap_options options,
+static int bootstrap(const struct build *b, const char *suite, struct bootstrap_options options,
 		     int (*take)(void *ctx, const struct untar_source *source,
 				 struct pyro_error *err),
 		     void *ctx, struct pyro_error *err)
@@ -51,7 +44,7 @@ static int bootstrap(const struct build *b, struct bootstrap_options options,
 
 	options.tmp_dir = dir;
 	options.lock_fd = b->lock_fd;
-	options.suite = b->entry->suite;
+	options.suite = suite;
 	source.ctx = bootstrap_start(&options, err);
 	if (!source.ctx)
 		return -1;
@@ -67,16 +60,22 @@ static int bootstrap(const struct build *b, struct bootstrap_options options,
 
 /* --- the kernel ------------------------------------------------------------------------- */
 
-/* The id of the installed kernel if it is intact and was fetched lately; else NULL. */
-static char *fresh_kernel(const struct build *b)
+static bool is_fresh(const char *link)
+{
+	struct stat st;
+
+	return lstat(link, &st) == 0 && st.st_mtime <= time(NULL) &&
+	       time(NULL) - st.st_mtime <= KERNEL_FRESH_SECONDS;
+}
+
+/* The id of the installed kernel if it is intact and, unless any will do, was fetched lately. */
+static char *usable_kernel(const struct build *b, const struct build_root *root)
 {
 	AUTO_FREE char *link = mem_printf("%s/kernels/current", b->root);
 	AUTO_FREE char *path = mem_printf("%s/manifest.json", link);
 	AUTO_MANIFEST struct manifest m = {NULL};
-	struct stat st;
 
-	if (lstat(link, &st) < 0 || st.st_mtime > time(NULL) ||
-	    time(NULL) - st.st_mtime > KERNEL_FRESH_SECONDS)
+	if (!root->keeps_kernel && !is_fresh(link))
 		return NULL;
 	if (manifest_load(&m, path, NULL) < 0 || manifest_verify(&m, NULL) < 0)
 		return NULL;
@@ -115,18 +114,19 @@ static int seal_kernel(const struct build *b, const struct kernel_job *job, char
 }
 
 /* Sees to a kernel in the store; its id is the caller's. */
-static int need_kernel(const struct build *b, char **ret_id, struct pyro_error *err)
+static int need_kernel(const struct build *b, const struct build_root *root, char **ret_id,
+		       struct pyro_error *err)
 {
 	static const char *const packages[] = {KERNEL_PACKAGE, NULL};
 	AUTO_FREE char *dir = mem_printf("%s/kernel", b->tmp);
 	struct kernel_job job = {.dir = dir};
 	int r;
 
-	*ret_id = fresh_kernel(b);
+	*ret_id = usable_kernel(b, root);
 	if (*ret_id)
 		return 0;
 	event_phase("kernel");
-	r = bootstrap(b,
+	r = bootstrap(b, root->suite,
 		      (struct bootstrap_options){
 			      .variant = "extract", .packages = packages, .phase = "kernel"},
 		      take_kernel, &job, err);
@@ -167,23 +167,6 @@ static int add_site(struct ext4 *fs, struct pyro_error *err)
 	return ext4_add(fs, &workspace, err);
 }
 
-static int take_root(void *ctx, const struct untar_source *source, struct pyro_error *err)
-{
-	return untar_to_ext4(source, ctx, err);
-}
-
-static int fill_root(const struct build *b, struct ext4 *fs, struct pyro_error *err)
-{
-	event_phase("root");
-	if (bootstrap(b,
-		      (struct bootstrap_options){.variant = "minbase",
-						 .packages = b->entry->packages,
-						 .phase = "root"},
-		      take_root, fs, err) < 0)
-		return -1;
-	return add_site(fs, err);
-}
-
 static int check_tool(struct argv *a, struct pyro_error *err)
 {
 	int r = proc_check(a, &(struct proc_options){.deadline = deadline_in(TOOL_MS)}, err);
@@ -192,16 +175,17 @@ static int check_tool(struct argv *a, struct pyro_error *err)
 	return r;
 }
 
-static int make_root(const struct build *b, const char *dir, struct pyro_error *err)
+static int make_root(const struct build *b, const struct build_root *root, const char *dir,
+		     struct pyro_error *err)
 {
 	AUTO_FREE char *path = mem_printf("%s/root.ext4", dir);
-	AUTO_FREE char *identity = mem_printf("%s %s", b->entry->name, b->entry->version);
-	struct ext4 *fs = ext4_new(path, IMAGE_DISK_BYTES, "pyro-root", identity, err);
+	struct ext4 *fs = ext4_new(path, IMAGE_DISK_BYTES, "pyro-root", root->identity, err);
 	struct argv a = ARGV_INIT;
 
 	if (!fs)
 		return -1;
-	if (fill_root(b, fs, err) < 0) {
+	event_phase("root");
+	if (root->fill(b, root, fs, err) < 0 || add_site(fs, err) < 0) {
 		(void)ext4_free(fs);
 		return -1;
 	}
@@ -223,34 +207,34 @@ static int make_blank(const char *dir, struct pyro_error *err)
 	return check_tool(&a, err);
 }
 
-static int seal_image(const struct build *b, const char *dir, const char *kernel_id,
-		      struct pyro_error *err)
+static int seal_image(const struct build *b, const struct build_root *root, const char *dir,
+		      const char *kernel_id, struct pyro_error *err)
 {
 	static const char *const artifacts[] = {"root.ext4", "blank.qcow2", NULL};
 	AUTO_FREE char *manifest = mem_printf("%s/manifest.json", dir);
-	AUTO_FREE char *parent = store_image_dir(b->root, b->entry->name);
+	AUTO_FREE char *parent = store_image_dir(b->root, root->name);
+	json_t *texts = root->describe ? root->describe(root) : json_object();
 	AUTO_MANIFEST struct manifest m = {NULL};
 	AUTO_FREE char *id = NULL;
 
-	if (manifest_write(manifest,
-			   json_pack("{ssssss}", "name", b->entry->name, "version",
-				     b->entry->version, "kernel", kernel_id),
-			   artifacts, err) < 0 ||
+	(void)json_object_update_new(texts, json_pack("{ssssss}", "name", root->name, "version",
+						      root->version, "kernel", kernel_id));
+	if (manifest_write(manifest, texts, artifacts, err) < 0 ||
 	    manifest_load(&m, manifest, err) < 0)
 		return -1;
 	id = mem_strndup(manifest_digest(&m, "root.ext4"), ID_DIGITS);
 	return store_install(dir, parent, id, err);
 }
 
-static int build_all(const struct build *b, struct pyro_error *err)
+static int build_all(const struct build *b, const struct build_root *root, struct pyro_error *err)
 {
 	AUTO_FREE char *dir = mem_printf("%s/image", b->tmp);
 	AUTO_FREE char *kernel_id = NULL;
 
-	if (dir_make(dir, 0755, err) < 0 || need_kernel(b, &kernel_id, err) < 0 ||
-	    make_root(b, dir, err) < 0 || make_blank(dir, err) < 0)
+	if (dir_make(dir, 0755, err) < 0 || need_kernel(b, root, &kernel_id, err) < 0 ||
+	    make_root(b, root, dir, err) < 0 || make_blank(dir, err) < 0)
 		return -1;
-	return seal_image(b, dir, kernel_id, err);
+	return seal_image(b, root, dir, kernel_id, err);
 }
 
 /* --- the whole -------------------------------------------------------------------------- */
@@ -271,45 +255,93 @@ static int take_lock(const char *root, struct pyro_error *err)
 	return fd;
 }
 
-static int check_space(const struct build *b, struct pyro_error *err)
+static int check_space(const struct build *b, const struct build_root *root, struct pyro_error *err)
 {
 	int64_t free_mib = dir_free_bytes(b->root) >> 20;
-	int64_t need_mib = b->entry->need_mib + KERNEL_NEED_MIB;
+	int64_t need_mib = root->need_mib + KERNEL_NEED_MIB;
 
 	if (free_mib < 0 || free_mib >= need_mib)
 		return 0;
 	return err_set(err, PYRO_E_NO_SPACE,
 		       "'%s' has %lld MiB free, and building '%s' needs %lld MiB", b->root,
-		       (long long)free_mib, b->entry->name, (long long)need_mib);
+		       (long long)free_mib, root->name, (long long)need_mib);
 }
 
 /* The error names where and how much, which the one that a write met does not. */
-static void explain_no_space(const struct build *b, struct pyro_error *err)
+static void explain_no_space(const struct build *b, const struct build_root *root,
+			     struct pyro_error *err)
 {
 	if (err->code == PYRO_E_NO_SPACE && !strstr(err->message, "needs"))
 		(void)err_set(err, PYRO_E_NO_SPACE,
 			      "no space left in '%s': building '%s' needs %lld MiB", b->root,
-			      b->entry->name, (long long)b->entry->need_mib + KERNEL_NEED_MIB);
+			      root->name, (long long)root->need_mib + KERNEL_NEED_MIB);
+}
+
+int build_begin(struct build *b, const char *root, struct pyro_error *err)
+{
+	*b = (struct build){.root = root, .lock_fd = take_lock(root, err)};
+	if (b->lock_fd < 0)
+		return -1;
+	b->tmp = mem_printf("%s/tmp", root);
+	if (store_remove(b->tmp, err) == 0 && dir_make(b->tmp, 0700, err) == 0)
+		return 0;
+	return build_end(b, -1, err);
+}
+
+int build_install(const struct build *b, const struct build_root *root, struct pyro_error *err)
+{
+	if (check_space(b, root, err) < 0)
+		return -1;
+	if (build_all(b, root, err) == 0)
+		return 0;
+	explain_no_space(b, root, err);
+	return -1;
+}
+
+int build_end(struct build *b, int r, struct pyro_error *err)
+{
+	if (store_remove(b->tmp, r < 0 ? NULL : err) < 0)
+		r = -1;
+	free(b->tmp);
+	fd_close(&b->lock_fd);
+	return r;
+}
+
+/* --- an official environment ------------------------------------------------------------ */
+
+static int take_root(void *ctx, const struct untar_source *source, struct pyro_error *err)
+{
+	return untar_to_ext4(source, ctx, err);
+}
+
+static int fill_root(const struct build *b, const struct build_root *root, struct ext4 *fs,
+		     struct pyro_error *err)
+{
+	const struct catalog_entry *entry = root->ctx;
+
+	return bootstrap(b, root->suite,
+			 (struct bootstrap_options){.variant = "minbase",
+						    .packages = entry->packages,
+						    .phase = "root"},
+			 take_root, fs, err);
 }
 
 int build_environment(const char *root, const struct catalog_entry *entry, struct pyro_error *err)
 {
+	AUTO_FREE char *identity = mem_printf("%s %s", entry->name, entry->version);
+	const struct build_root what = {.name = entry->name,
+					.version = entry->version,
+					.identity = identity,
+					.need_mib = entry->need_mib,
+					.suite = entry->suite,
+					.fill = fill_root,
+					.ctx = (void *)(uintptr_t)entry};
 	AUTO_INSTALL struct install install = INSTALL_INIT;
-	AUTO_FD int lock_fd = take_lock(root, err);
-	AUTO_FREE char *tmp = mem_printf("%s/tmp", root);
-	struct build b = {.root = root, .entry = entry, .tmp = tmp, .lock_fd = lock_fd};
-	int r;
+	struct build b;
 
-	if (lock_fd < 0)
+	if (build_begin(&b, root, err) < 0)
 		return -1;
-	if (store_open(&install, root, entry, NULL) == 0)
-		return 0;
-	if (store_remove(tmp, err) < 0 || dir_make(tmp, 0700, err) < 0 || check_space(&b, err) < 0)
-		return -1;
-	r = build_all(&b, err);
-	if (r < 0)
-		explain_no_space(&b, err);
-	if (store_remove(tmp, r < 0 ? NULL : err) < 0)
-		return -1;
-	return r;
+	if (store_open(&install, root, entry->name, NULL) == 0)
+		return build_end(&b, 0, err);
+	return build_end(&b, build_install(&b, &what, err), err);
 }

@@ -5,10 +5,45 @@
 #ifndef BUILDER_BUILD_H
 #define BUILDER_BUILD_H
 
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 struct catalog_entry;
+struct ext4;
 struct pyro_error;
 
 /* Does nothing if an intact install is there. Waits while another process builds. */
 int build_environment(const char *root, const struct catalog_entry *entry, struct pyro_error *err);
+
+/* A build under way: it holds the store's lock, and has ROOT/tmp for itself. */
+struct build {
+	const char *root; /* of the store; borrowed */
+	char *tmp;
+	int lock_fd;
+};
+
+/* What makes an environment of its own. All is borrowed. */
+struct build_root {
+	const char *name; /* the install name */
+	const char *version;
+	const char *identity; /* any text: the file system's UUID comes from it */
+	int64_t need_mib;     /* disk space at the peak, but for the kernel */
+	const char *suite;    /* where a kernel comes from */
+	bool keeps_kernel;    /* any intact kernel will do */
+	/* Fills the file system, all but what belongs to the place (names, resolver, /workspace).
+	 */
+	int (*fill)(const struct build *b, const struct build_root *root, struct ext4 *fs,
+		    struct pyro_error *err);
+	/* More for the manifest, known after `fill`; a new object. NULL: nothing. */
+	json_t *(*describe)(const struct build_root *root);
+	void *ctx;
+};
+
+/* Waits for the lock. Ended by build_end() unless it fails. */
+int build_begin(struct build *b, const char *root, struct pyro_error *err);
+int build_install(const struct build *b, const struct build_root *root, struct pyro_error *err);
+/* Removes what is left and gives the lock up. Returns r, with err as it was if that is negative. */
+int build_end(struct build *b, int r, struct pyro_error *err);
 
 #endif
