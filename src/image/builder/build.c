@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/proc.h"
+#include "helper/confine.h"
+#include "helper/report.h"
 #include "image/builder/bootstrap.h"
 #include "image/builder/event.h"
 #include "image/builder/ext4.h"
@@ -14,10 +16,13 @@
 #include "image/image.h"
 #include "image/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KERNEL_FRESH_SECONDS (24 * 3600) /* then the archive is asked for a newer one */
 #define LOCK_MS (60 * 60 * 1000)
@@ -25,6 +30,9 @@
 #define TOOL_MS (5 * 60 * 1000)
 #define ID_DIGITS 16
 #define KERNEL_NEED_MIB 100
+#define REPORT_MAX 65536
+#define WRITE_MEMORY (UINT64_C(4) << 30)
+#define WRITE_CPU_SECONDS (30 * 60)
 
 static ssize_t read_bootstrap(void *ctx, void *data, size_t len, struct pyro_error *err)
 {
@@ -175,8 +183,82 @@ static int check_tool(struct argv *a, struct pyro_error *err)
 	return r;
 }
 
+/* Everything from the empty file system to the complete one, which is closed in any case. */
+static int write_root(const struct build *b, const struct build_root *root, struct ext4 *fs,
+		      json_t *notes, struct pyro_error *err)
+{
+	event_phase("root");
+	if (root->fill(b, root, fs, notes, err) == 0 && add_site(fs, err) == 0)
+		return ext4_close(fs, err);
+	(void)ext4_free(fs);
+	return -1;
+}
+
+static int write_confined(const struct build *b, const struct build_root *root, struct ext4 *fs,
+			  int report_fd)
+{
+	static const struct confine_limits limits = {.memory_bytes = WRITE_MEMORY,
+						     .cpu_seconds = WRITE_CPU_SECONDS,
+						     .link_dir = -1};
+	json_t *notes = json_object();
+	struct pyro_error err;
+
+	if (confine(&limits, &err) == 0 && write_root(b, root, fs, notes, &err) == 0)
+		return report_end(report_fd, notes, NULL);
+	return report_end(report_fd, NULL, &err);
+}
+
+/* What the process that wrote has to say. */
+static int take_report(const struct buf *text, json_t *notes, struct pyro_error *err)
+{
+	json_t *json = json_loadb(buf_text(text), text->len, 0, NULL);
+	const json_t *error = json_object_get(json, "error");
+	const char *code = json_string_value(json_object_get(error, "code"));
+	const char *message = json_string_value(json_object_get(error, "message"));
+	int r = -1;
+
+	if (code && message)
+		(void)err_set(err, err_code_from_name(code), "%s", message);
+	else if (json_object_update(notes, json_object_get(json, "result")) == 0)
+		r = 0;
+	else
+		(void)err_set(err, PYRO_E_LIMIT, "writing the image took too much time or memory");
+	json_decref(json);
+	return r;
+}
+
+/*
+ * The same in a process of its own, for content that nobody vouches for: it has the layers and the
+ * image open, and can open nothing else.
+ */
+static int write_apart(const struct build *b, const struct build_root *root, struct ext4 *fs,
+		       json_t *notes, struct pyro_error *err)
+{
+	AUTO_BUF struct buf report = BUF_INIT(REPORT_MAX);
+	AUTO_FD int report_r = -1, report_w = -1;
+	int fds[2], r;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "create a pipe");
+	report_r = fds[0];
+	report_w = fds[1];
+	pid = fork();
+	if (pid == 0)
+		_exit(write_confined(b, root, fs, report_w));
+	fd_close(&report_w);
+	(void)ext4_free(fs);
+	if (pid < 0)
+		return err_sys(err, errno, "start a process");
+	r = file_read_fd(report_r, "the report", &report, err);
+	proc_kill(pid); /* it has ended, or is not to go on */
+	if (bootstrap_check_cancelled(err) < 0)
+		return -1;
+	return r < 0 ? -1 : take_report(&report, notes, err);
+}
+
 static int make_root(const struct build *b, const struct build_root *root, const char *dir,
-		     struct pyro_error *err)
+		     json_t *notes, struct pyro_error *err)
 {
 	AUTO_FREE char *path = mem_printf("%s/root.ext4", dir);
 	struct ext4 *fs = ext4_new(path, IMAGE_DISK_BYTES, "pyro-root", root->identity, err);
@@ -184,14 +266,9 @@ static int make_root(const struct build *b, const struct build_root *root, const
 
 	if (!fs)
 		return -1;
-	event_phase("root");
-	if (root->fill(b, root, fs, err) < 0 || add_site(fs, err) < 0) {
-		(void)ext4_free(fs);
+	if ((root->is_confined ? write_apart : write_root)(b, root, fs, notes, err) < 0)
 		return -1;
-	}
 	event_phase("check");
-	if (ext4_close(fs, err) < 0)
-		return -1;
 	argv_add(&a, "e2fsck", "-f", "-n", path, NULL);
 	return check_tool(&a, err);
 }
@@ -207,19 +284,21 @@ static int make_blank(const char *dir, struct pyro_error *err)
 	return check_tool(&a, err);
 }
 
+/* Takes the notes. */
 static int seal_image(const struct build *b, const struct build_root *root, const char *dir,
-		      const char *kernel_id, struct pyro_error *err)
+		      const char *kernel_id, json_t *notes, struct pyro_error *err)
 {
 	static const char *const artifacts[] = {"root.ext4", "blank.qcow2", NULL};
 	AUTO_FREE char *manifest = mem_printf("%s/manifest.json", dir);
 	AUTO_FREE char *parent = store_image_dir(b->root, root->name);
-	json_t *texts = root->describe ? root->describe(root) : json_object();
 	AUTO_MANIFEST struct manifest m = {NULL};
 	AUTO_FREE char *id = NULL;
 
-	(void)json_object_update_new(texts, json_pack("{ssssss}", "name", root->name, "version",
+	if (root->texts)
+		(void)json_object_update(notes, (json_t *)(uintptr_t)root->texts);
+	(void)json_object_update_new(notes, json_pack("{ssssss}", "name", root->name, "version",
 						      root->version, "kernel", kernel_id));
-	if (manifest_write(manifest, texts, artifacts, err) < 0 ||
+	if (manifest_write(manifest, notes, artifacts, err) < 0 ||
 	    manifest_load(&m, manifest, err) < 0)
 		return -1;
 	id = mem_strndup(manifest_digest(&m, "root.ext4"), ID_DIGITS);
@@ -230,11 +309,13 @@ static int build_all(const struct build *b, const struct build_root *root, struc
 {
 	AUTO_FREE char *dir = mem_printf("%s/image", b->tmp);
 	AUTO_FREE char *kernel_id = NULL;
+	json_t *notes = json_object();
 
-	if (dir_make(dir, 0755, err) < 0 || need_kernel(b, root, &kernel_id, err) < 0 ||
-	    make_root(b, root, dir, err) < 0 || make_blank(dir, err) < 0)
-		return -1;
-	return seal_image(b, root, dir, kernel_id, err);
+	if (dir_make(dir, 0755, err) == 0 && need_kernel(b, root, &kernel_id, err) == 0 &&
+	    make_root(b, root, dir, notes, err) == 0 && make_blank(dir, err) == 0)
+		return seal_image(b, root, dir, kernel_id, notes, err);
+	json_decref(notes);
+	return -1;
 }
 
 /* --- the whole -------------------------------------------------------------------------- */
@@ -315,10 +396,11 @@ static int take_root(void *ctx, const struct untar_source *source, struct pyro_e
 }
 
 static int fill_root(const struct build *b, const struct build_root *root, struct ext4 *fs,
-		     struct pyro_error *err)
+		     json_t *notes, struct pyro_error *err)
 {
 	const struct catalog_entry *entry = root->ctx;
 
+	(void)notes;
 	return bootstrap(b, root->suite,
 			 (struct bootstrap_options){.variant = "minbase",
 						    .packages = entry->packages,

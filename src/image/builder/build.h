@@ -31,12 +31,14 @@ struct build_root {
 	int64_t need_mib;     /* disk space at the peak, but for the kernel */
 	const char *suite;    /* where a kernel comes from */
 	bool keeps_kernel;    /* any intact kernel will do */
-	/* Fills the file system, all but what belongs to the place (names, resolver, /workspace).
+	bool is_confined;     /* `fill` runs in a process that can open nothing */
+	/*
+	 * Fills the file system, all but what belongs to the place (names, resolver, /workspace).
+	 * What it puts into `notes`, an object, goes into the manifest.
 	 */
 	int (*fill)(const struct build *b, const struct build_root *root, struct ext4 *fs,
-		    struct pyro_error *err);
-	/* More for the manifest, known after `fill`; a new object. NULL: nothing. */
-	json_t *(*describe)(const struct build_root *root);
+		    json_t *notes, struct pyro_error *err);
+	const json_t *texts; /* so does this; may be NULL */
 	void *ctx;
 };
 

@@ -70,6 +70,13 @@ int untar_each(const struct untar_source *source,
 	return r;
 }
 
+/* What a kernel keeps for programs; access lists have a form of their own. */
+static bool is_plain_xattr(const char *name)
+{
+	return strncmp(name, "user.", 5) == 0 || strncmp(name, "security.", 9) == 0 ||
+	       strncmp(name, "trusted.", 8) == 0;
+}
+
 static int add_xattrs(struct ext4 *fs, struct archive_entry *entry, struct pyro_error *err)
 {
 	const char *name;
@@ -78,6 +85,8 @@ static int add_xattrs(struct ext4 *fs, struct archive_entry *entry, struct pyro_
 
 	(void)archive_entry_xattr_reset(entry);
 	while (archive_entry_xattr_next(entry, &name, &value, &len) == ARCHIVE_OK) {
+		if (!is_plain_xattr(name))
+			continue;
 		if (len > XATTR_MAX)
 			return err_set(err, PYRO_E_INVALID, "attribute '%s' is too long", name);
 		if (ext4_set_xattr(fs, name, value, len, err) < 0)
@@ -103,12 +112,10 @@ static int add_content(struct ext4 *fs, struct archive *archive, struct archive_
 	return ext4_finish(fs, archive_entry_size(entry), err);
 }
 
-static int add_entry(void *ctx, struct archive *archive, struct archive_entry *entry,
-		     struct pyro_error *err)
+int untar_add(struct ext4 *fs, const char *path, struct archive *archive,
+	      struct archive_entry *entry, struct pyro_error *err)
 {
-	const char *path = archive_entry_pathname(entry);
 	const char *target = archive_entry_symlink(entry);
-	struct ext4 *fs = ctx;
 	struct ext4_entry e = {
 		.path = path,
 		.mode = archive_entry_mode(entry),
@@ -121,15 +128,24 @@ static int add_entry(void *ctx, struct archive *archive, struct archive_entry *e
 		.dev_minor = (uint32_t)archive_entry_rdevminor(entry),
 	};
 
-	if (!path)
-		return err_set(err, PYRO_E_INVALID, "an entry of the archive has no usable name");
-	if (archive_entry_hardlink(entry))
-		return ext4_link(fs, path, archive_entry_hardlink(entry), err);
 	if (ext4_add(fs, &e, err) < 0)
 		return -1;
 	if (S_ISREG(e.mode) && add_content(fs, archive, entry, err) < 0)
 		return -1;
 	return add_xattrs(fs, entry, err);
+}
+
+static int add_entry(void *ctx, struct archive *archive, struct archive_entry *entry,
+		     struct pyro_error *err)
+{
+	const char *path = archive_entry_pathname(entry);
+	struct ext4 *fs = ctx;
+
+	if (!path)
+		return err_set(err, PYRO_E_INVALID, "an entry of the archive has no usable name");
+	if (archive_entry_hardlink(entry))
+		return ext4_link(fs, path, archive_entry_hardlink(entry), err);
+	return untar_add(fs, path, archive, entry, err);
 }
 
 int untar_to_ext4(const struct untar_source *source, struct ext4 *fs, struct pyro_error *err)

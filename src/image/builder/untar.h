@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct archive;
+struct archive_entry;
 struct ext4;
 struct pyro_error;
 
@@ -21,8 +22,11 @@ struct untar_source {
 /* All entries of the stream, which may be compressed. Stops at the first that cannot be taken. */
 int untar_to_ext4(const struct untar_source *source, struct ext4 *fs, struct pyro_error *err);
 
+/* One entry that is no hard link, under another path than its own. */
+int untar_add(struct ext4 *fs, const char *path, struct archive *archive,
+	      struct archive_entry *entry, struct pyro_error *err);
+
 /* Calls on_entry for each entry of a tar stream; it may read the data from `archive`. */
-struct archive_entry;
 int untar_each(const struct untar_source *source,
 	       int (*on_entry)(void *ctx, struct archive *archive, struct archive_entry *entry,
 			       struct pyro_error *err),

@@ -1,0 +1,14 @@
+/*
+ * login: what `docker login` left for a registry: config.json in $DOCKER_CONFIG or ~/.docker, with
+ * the text itself ("auths") or the name of a program that knows it ("credHelpers", "credsStore").
+ */
+#ifndef OCI_LOGIN_H
+#define OCI_LOGIN_H
+
+/*
+ * User and password for "Authorization: Basic", base64; owned by the caller. NULL where there are
+ * none: a public image needs none, so a file that cannot be understood is no error, either.
+ */
+char *login_find(const char *registry);
+
+#endif

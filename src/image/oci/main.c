@@ -1,0 +1,229 @@
+/*
+ * pyro-oci: makes environments of OCI images. A program of its own: it speaks to registries and
+ * reads what they send, and its libraries would cost every other call their loading time.
+ *
+ *	pyro-oci build NAME CACHE_DIR
+ *
+ * NAME is an install name (reference.h). Events go to standard output (builder/event.h), nothing
+ * else does. Ends with 0 when what the name stands for now is installed, and leaves nothing
+ * half-made behind but beginnings of blobs, which the next pull continues.
+ */
+#include "base/err.h"
+#include "image/builder/bootstrap.h"
+#include "image/builder/build.h"
+#include "image/builder/event.h"
+#include "image/builder/ext4.h"
+#include "image/catalog.h"
+#include "image/oci/fetch.h"
+#include "image/oci/layers.h"
+#include "image/oci/local.h"
+#include "image/oci/registry.h"
+#include "image/oci/spec.h"
+#include "image/reference.h"
+#include "image/store.h"
+
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define OVERHEAD_MIB 200 /* of the file system, beside what is in it */
+#define VERSION_DIGITS 12
+#define ENV_MAX 256
+#define ENV_BYTES_MAX 65536
+#define CONFIG_DIR "etc/pyro"
+#define CONFIG_FILE CONFIG_DIR "/image.json"
+
+struct job {
+	struct reference reference;
+	const char *name;
+	struct spec spec;
+	struct layers layers;
+	struct registry *registry;
+};
+
+/* --- the file system -------------------------------------------------------------------- */
+
+/* The variables of the configuration, each NAME=VALUE. */
+static json_t *config_env(const json_t *config)
+{
+	json_t *env = json_object();
+	const json_t *item;
+	size_t i, bytes = 0;
+
+	json_array_foreach(json_object_get(config, "Env"), i, item)
+	{
+		const char *text = json_string_value(item),
+			   *equals = text ? strchr(text, '=') : NULL;
+		AUTO_FREE char *name = NULL;
+
+		bytes += text ? strlen(text) : 0;
+		if (!equals || equals == text || i >= ENV_MAX || bytes > ENV_BYTES_MAX)
+			continue;
+		name = mem_strndup(text, (size_t)(equals - text));
+		(void)json_object_set_new(env, name, json_string(equals + 1));
+	}
+	return env;
+}
+
+/* What the image says about how its programs run, where the guest's agent looks for it. */
+static int add_config(struct ext4 *fs, const struct spec *spec, struct pyro_error *err)
+{
+	const json_t *config = json_object_get(spec->config, "config");
+	const char *dir = json_string_value(json_object_get(config, "WorkingDir"));
+	json_t *json = json_pack("{s:o, s:s}", "env", config_env(config), "working_dir",
+				 dir && *dir == '/' ? dir : "");
+	AUTO_FREE char *text = json_dumps(json, JSON_INDENT(2));
+	const struct ext4_entry entries[] = {
+		{.path = CONFIG_DIR, .mode = S_IFDIR | 0755},
+		{.path = CONFIG_FILE, .mode = S_IFREG | 0644},
+	};
+	size_t len = strlen(text);
+
+	json_decref(json);
+	if (ext4_add(fs, &entries[0], err) < 0 || ext4_add(fs, &entries[1], err) < 0 ||
+	    ext4_write(fs, text, len, 0, err) < 0)
+		return -1;
+	return ext4_finish(fs, (int64_t)len, err);
+}
+
+static int fill(const struct build *b, const struct build_root *root, struct ext4 *fs,
+		json_t *notes, struct pyro_error *err)
+{
+	const struct job *job = root->ctx;
+
+	(void)b;
+	if (layers_write(&job->layers, fs, notes, err) < 0)
+		return -1;
+	return add_config(fs, &job->spec, err);
+}
+
+/* What the manifest of the install remembers. */
+static json_t *make_texts(const struct job *job)
+{
+	json_t *blobs = json_array();
+
+	for (size_t i = 0; i < job->spec.n_layers; i++)
+		if (job->spec.layers[i].digest && job->registry)
+			(void)json_array_append_new(
+				blobs, json_string(strchr(job->spec.layers[i].digest, ':') + 1));
+	return json_pack("{s:s, s:s, s:o}", "digest", job->spec.digest, "source", job->name,
+			 "blobs", blobs);
+}
+
+static int install(const struct build *b, struct job *job, struct pyro_error *err)
+{
+	AUTO_FREE char *version = mem_printf("%.*s", VERSION_DIGITS + 7, job->spec.digest);
+	json_t *texts = make_texts(job);
+	const struct build_root root = {
+		.name = job->name,
+		.version = version,
+		.identity = job->spec.digest,
+		.need_mib = (job->layers.bytes >> 20) + OVERHEAD_MIB,
+		.suite = catalog_entries()->suite,
+		.keeps_kernel = true,
+		.is_confined = true,
+		.fill = fill,
+		.texts = texts,
+		.ctx = job,
+	};
+	int r = build_install(b, &root, err);
+
+	json_decref(texts);
+	return r;
+}
+
+/* --- the image -------------------------------------------------------------------------- */
+
+static int find_image(const struct build *b, struct job *job, struct pyro_error *err)
+{
+	switch (job->reference.kind) {
+	case REFERENCE_LAYOUT:
+		return local_layout(&job->reference, &job->spec, err);
+	case REFERENCE_ARCHIVE:
+		return local_archive(&job->reference, b->tmp, &job->spec, err);
+	case REFERENCE_REGISTRY:
+		break;
+	}
+	job->registry = registry_new(&job->reference);
+	return fetch_spec(job->registry, &job->reference, &job->spec, err);
+}
+
+/* Whether what the name stands for now is what is installed. */
+static bool is_current(const struct build *b, const struct job *job)
+{
+	AUTO_INSTALL struct install old = INSTALL_INIT;
+
+	return store_open(&old, b->root, job->name, NULL) == 0 &&
+	       strcmp(manifest_text(&old.image, "digest"), job->spec.digest) == 0;
+}
+
+static int make_image(const struct build *b, struct job *job, struct pyro_error *err)
+{
+	if (find_image(b, job, err) < 0)
+		return -1;
+	if (is_current(b, job))
+		return 0;
+	if (job->registry) {
+		event_phase("download");
+		if (fetch_layers(job->registry, b->root, &job->spec, err) < 0)
+			return -1;
+	}
+	event_phase("unpack");
+	if (layers_unpack(&job->spec, b->tmp, &job->layers, err) < 0)
+		return -1;
+	return install(b, job, err);
+}
+
+static int run(const char *name, const char *root, struct pyro_error *err)
+{
+	struct job job = {.name = name};
+	struct build b;
+	int r = reference_parse(name, &job.reference, err);
+
+	if (r == 0)
+		r = build_begin(&b, root, err);
+	if (r == 0) {
+		r = make_image(&b, &job, err);
+		layers_done(&job.layers);
+		r = build_end(&b, r, err);
+	}
+	spec_done(&job.spec);
+	(void)registry_free(job.registry);
+	reference_done(&job.reference);
+	return r < 0 ? err_wrap(err, "image '%.200s'", name) : 0;
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	bootstrap_cancel();
+}
+
+static void set_signals(void)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+int main(int argc, char **argv)
+{
+	struct pyro_error err;
+
+	if (argc != 4 || strcmp(argv[1], "build") != 0) {
+		(void)fputs("usage: pyro-oci build NAME CACHE_DIR\n", stderr);
+		return 2;
+	}
+	set_signals();
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
+	if (run(argv[2], argv[3], &err) == 0)
+		return 0;
+	event_error(&err);
+	return 1;
+}
