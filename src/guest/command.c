@@ -15,6 +15,8 @@
 #define TIMEOUT_MAX_MS (7LL * 24 * 3600 * 1000)
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127
+#define IMAGE_PATH "/etc/pyro/image.json"
+#define IMAGE_MAX (256 * 1024)
 
 /* bash would else frame what is pasted in escape sequences, which programs see as input. */
 static const char inputrc[] = "set enable-bracketed-paste off\n";
@@ -43,6 +45,34 @@ static void add(struct env *env, const char *name, const char *value)
 {
 	if (!json_object_get(env->given, name))
 		env->v[env->n++] = mem_printf("%s=%s", name, value);
+}
+
+/*
+ * What the environment itself says, where it is an OCI image: {"env": {NAME: value},
+ * "working_dir"}. NULL if it says nothing, or nothing that can be understood: the guest may have
+ * changed it.
+ */
+static json_t *load_image(const struct command_config *config)
+{
+	AUTO_BUF struct buf text = BUF_INIT(IMAGE_MAX);
+
+	if (!config->is_guest || file_read(IMAGE_PATH, &text, NULL) < 0)
+		return NULL;
+	return json_loadb(buf_text(&text), text.len, 0, NULL);
+}
+
+/* The variables that were given and, behind them, those of the image. A new object. */
+static json_t *join_env(const json_t *given, const json_t *image)
+{
+	json_t *env = json_object(), *value;
+	const char *name;
+
+	json_object_foreach(json_object_get(image, "env"), name,
+			    value) if (*name && !strchr(name, '=') && json_is_string(value))(void)
+		json_object_set(env, name, value);
+	if (given)
+		(void)json_object_update(env, (json_t *)(uintptr_t)given);
+	return env;
 }
 
 /* What a command finds in its environment, as in a good CI; on a host, the user's own values. */
@@ -139,12 +169,14 @@ static char **make_argv(const json_t *list, const char *shell, struct pyro_error
 	return argv;
 }
 
-static int open_cwd(const struct command_config *config, const char *cwd, struct pyro_error *err)
+/* home: where a command of a guest runs that names no place; else it is the root. */
+static int open_cwd(const struct command_config *config, const char *cwd, const char *home,
+		    struct pyro_error *err)
 {
 	AUTO_FREE char *in_dir = cwd && config->dir && root_is_above(cwd)
 					 ? mem_printf("%s%s", config->dir, cwd)
 					 : NULL;
-	const char *path = in_dir ? in_dir : cwd ? cwd : config->dir ? config->dir : "/root";
+	const char *path = in_dir ? in_dir : cwd ? cwd : config->dir ? config->dir : home;
 	int fd = -1;
 
 	if (cwd && strcmp(cwd, ROOT_PATH) == 0)
@@ -188,6 +220,22 @@ static int check(const struct given *given, struct pyro_error *err)
 	return check_env(given->env, err);
 }
 
+/* The working directory and the variables. */
+static int set_place(struct command *command, const struct command_config *config,
+		     const struct given *given, const char *inputrc_path, struct pyro_error *err)
+{
+	json_t *image = load_image(config), *env = join_env(given->env, image);
+	const char *home = json_string_value(json_object_get(image, "working_dir"));
+
+	command->cwd_fd = open_cwd(config, json_string_value(given->cwd),
+				   home && *home == '/' ? home : "/root", err);
+	if (command->cwd_fd >= 0)
+		command->env = make_env(config, given->size, inputrc_path, env);
+	json_decref(env);
+	json_decref(image);
+	return command->cwd_fd < 0 ? -1 : 0;
+}
+
 int command_parse(struct command *command, const struct command_config *config, json_t *args,
 		  struct pyro_error *err)
 {
@@ -210,12 +258,10 @@ int command_parse(struct command *command, const struct command_config *config, 
 		given.is_interactive ? make_shell_argv() : make_argv(given.list, given.shell, err);
 	if (!command->argv)
 		return -1;
-	command->cwd_fd = open_cwd(config, json_string_value(given.cwd), err);
-	if (command->cwd_fd < 0)
-		return -1;
 	if (given.is_interactive && !(inputrc_path = make_inputrc(config, err)))
 		return -1;
-	command->env = make_env(config, given.size, inputrc_path, given.env);
+	if (set_place(command, config, &given, inputrc_path, err) < 0)
+		return -1;
 	command->has_input = given.has_input;
 	command->has_terminal = given.size;
 	command->is_whole = given.is_whole;
@@ -260,7 +306,10 @@ int command_run(const void *arg)
 	/* execvp also says so where it only could not search a directory of PATH. */
 	if (failure == EACCES && !strchr(name, '/') && !is_in_path(name))
 		failure = ENOENT;
-	if (failure == ENOENT && !strchr(name, '/'))
+	if (failure == ENOENT && strcmp(name, "/bin/sh") == 0)
+		(void)dprintf(STDERR_FILENO, "pyro: there is no shell here: give the command as "
+					     "several words\n");
+	else if (failure == ENOENT && !strchr(name, '/'))
 		(void)dprintf(STDERR_FILENO, "pyro: '%s': command not found\n", name);
 	else
 		(void)dprintf(STDERR_FILENO, "pyro: '%s': %s\n", name, strerror(failure));

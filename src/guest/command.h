@@ -14,7 +14,8 @@ struct pyro_error;
 
 struct command_config {
 	bool is_guest;
-	const char *dir; /* where a command runs that names no place; NULL: /root, else / */
+	/* Where a command runs that names no place; NULL: where the image says, /root or /. */
+	const char *dir;
 };
 
 struct command {
@@ -38,7 +39,8 @@ struct command {
 /*
  * Fills *command, which is COMMAND_INIT before, from the arguments of the call: {"argv" | "shell" |
  * "interactive", "cwd", "env", "stdin", "timeout_ms", "pty", "whole", "tell_pid"}. An interactive
- * shell's file of settings is written where it is missing.
+ * shell's file of settings is written where it is missing. In an environment that was made of an
+ * OCI image its variables and its working directory are the defaults.
  */
 int command_parse(struct command *command, const struct command_config *config, json_t *args,
 		  struct pyro_error *err);
