@@ -157,11 +157,13 @@ Install an environment on this machine
 <empty>
 Usage: pyro env pull ENVIRONMENT [OPTIONS]
 <empty>
-Assembles it from the distribution's signed archive. An intact install is kept
-as it is.
+Assembles it from the distribution's signed archive, or from an OCI image: then
+its name is the image's reference. An intact install is kept, unless an image's
+tag stands for another one now.
 <empty>
 Arguments:
-  ENVIRONMENT                Name of the environment, as env list shows it
+  ENVIRONMENT                Name of the environment, as env list shows it, or
+                             of an OCI image
 <empty>
 Options:
   --json                     Print one JSON object on stdout
@@ -170,6 +172,8 @@ Options:
 Examples:
   # Install the default environment
   pyro env pull debian:12
+  # Make an environment of an OCI image
+  pyro env pull docker.io/library/python:3.12-slim
 <empty>
 Next: Use it with pyro run ENVIRONMENT -- COMMAND.
 
@@ -184,7 +188,7 @@ Environments, the systems that guests run
 Usage: pyro env COMMAND [ARGUMENTS] [OPTIONS]
 <empty>
 Commands:
-  list                List the environments of the catalog
+  list                List the environments of the catalog and installed images
   pull                Install an environment on this machine
   inspect             Show one environment in full
   prune               Remove installs that are stale, broken or no longer in the

@@ -18,8 +18,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +34,7 @@
 #define ID_DIGITS 16
 #define KERNEL_NEED_MIB 100
 #define REPORT_MAX 65536
+#define CANCEL_STEP_MS 100
 #define WRITE_MEMORY (UINT64_C(4) << 30)
 #define WRITE_CPU_SECONDS (30 * 60)
 
@@ -203,9 +207,21 @@ static int write_confined(const struct build *b, const struct build_root *root, 
 	json_t *notes = json_object();
 	struct pyro_error err;
 
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (confine(&limits, &err) == 0 && write_root(b, root, fs, notes, &err) == 0)
 		return report_end(report_fd, notes, NULL);
 	return report_end(report_fd, NULL, &err);
+}
+
+/* Until it says something, or has died. */
+static int await_report(int fd, struct pyro_error *err)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+	while (poll(&wait, 1, CANCEL_STEP_MS) <= 0)
+		if (bootstrap_check_cancelled(err) < 0)
+			return -1;
+	return 0;
 }
 
 /* What the process that wrote has to say. */
@@ -244,16 +260,18 @@ static int write_apart(const struct build *b, const struct build_root *root, str
 	report_r = fds[0];
 	report_w = fds[1];
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		fd_close(&report_r);
 		_exit(write_confined(b, root, fs, report_w));
+	}
 	fd_close(&report_w);
 	(void)ext4_free(fs);
 	if (pid < 0)
 		return err_sys(err, errno, "start a process");
-	r = file_read_fd(report_r, "the report", &report, err);
+	r = await_report(report_r, err);
+	if (r == 0)
+		r = file_read_fd(report_r, "the report", &report, err);
 	proc_kill(pid); /* it has ended, or is not to go on */
-	if (bootstrap_check_cancelled(err) < 0)
-		return -1;
 	return r < 0 ? -1 : take_report(&report, notes, err);
 }
 

@@ -416,8 +416,10 @@ int ext4_add(struct ext4 *fs, const struct ext4_entry *e, struct pyro_error *err
 		return refuse(err, e->path, "is of a kind that cannot be");
 	if (S_ISLNK(e->mode) && (!*e->target || strlen(e->target) >= BLOCK_SIZE))
 		return refuse(err, e->path, "is a symbolic link to an impossible target");
-	if (*path && (find_parent(fs, path, e->path, &dir, &name, err) < 0 ||
-		      clear_name(fs, dir, name, S_ISDIR(e->mode), &ino, e->path, err) < 0))
+	if (*path && find_parent(fs, path, e->path, &dir, &name, err) < 0)
+		return -1;
+	if (*path && !e->is_new &&
+	    clear_name(fs, dir, name, S_ISDIR(e->mode), &ino, e->path, err) < 0)
 		return -1;
 	code = make_entry(fs, dir, name, e, &ino);
 	if (!code && S_ISREG(e->mode))

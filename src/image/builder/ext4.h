@@ -11,6 +11,7 @@
 #ifndef BUILDER_EXT4_H
 #define BUILDER_EXT4_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,7 @@ struct ext4_entry {
 	uint32_t mtime_ns;
 	const char *target;            /* of a symbolic link */
 	uint32_t dev_major, dev_minor; /* of a device */
+	bool is_new;                   /* nothing has that name: it need not be looked for */
 };
 
 /*

@@ -178,7 +178,7 @@ static int fetch_rest(struct blob *b, struct pyro_error *err)
 				      (long long)b->len, (long long)b->layer->size,
 				      b->layer->digest);
 		if (b->len - part.from > PROGRESS_BYTES)
-			n = 0;
+			n = 1;
 		if (b->len < b->layer->size && registry_wait(n, &reply, err) < 0)
 			return -1;
 	}

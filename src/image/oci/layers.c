@@ -32,6 +32,7 @@
 #define OS_RELEASE_MAX 65536
 #define WHITEOUT ".wh."
 #define OPAQUE ".wh..wh..opq"
+#define AUFS ".wh..wh." /* what it keeps for itself, at the top */
 
 static int archive_failed(struct archive *a, const char *what, struct pyro_error *err)
 {
@@ -211,8 +212,8 @@ static int take_whiteout(struct pass *pass, const char *path, const char *name,
 
 	if (strcmp(name, OPAQUE) == 0)
 		return tree_clear(pass->tree, dir, pass->layer, err);
-	if (strncmp(name + strlen(WHITEOUT), WHITEOUT, strlen(WHITEOUT)) == 0)
-		return 0; /* something that only aufs knows */
+	if (strncmp(name, AUFS, strlen(AUFS)) == 0)
+		return 0;
 	if (strcmp(target, dir) == 0 || strcmp(name + strlen(WHITEOUT), ".") == 0)
 		return err_set(err, PYRO_E_INVALID, "a layer removes '%.200s', which is nothing",
 			       path);
@@ -246,6 +247,8 @@ static int scan_entry(struct pass *pass, struct archive *a, struct archive_entry
 
 	if (strncmp(name, WHITEOUT, strlen(WHITEOUT)) == 0)
 		return take_whiteout(pass, path, name, err);
+	if (strncmp(path + (strncmp(path, "./", 2) == 0 ? 2 : 0), AUFS, strlen(AUFS)) == 0)
+		return 0;
 	if (archive_entry_hardlink(entry))
 		return tree_link(pass->tree, path, archive_entry_hardlink(entry), pass->layer, err);
 	if (S_ISSOCK(mode)) /* belongs to a process that is not there */
@@ -268,7 +271,7 @@ static int write_entry(struct pass *pass, struct archive *a, struct archive_entr
 
 	if (!first)
 		return 0;
-	r = untar_add(pass->fs, first, a, entry, err);
+	r = untar_add(pass->fs, first, true, a, entry, err);
 	while (r == 0 && (also = tree_file_path(file, &cursor))) {
 		r = ext4_link(pass->fs, also, first, err);
 		free(also);

@@ -269,7 +269,7 @@ static int follow(struct registry *r, struct http_request request, const char *f
 		free(url);
 		url = next;
 	}
-	return err_set(err, PYRO_E_PULL_FAILED, "registry '%s' redirects in circles", r->name);
+	return err_set(err, PYRO_E_INVALID, "registry '%s' redirects in circles", r->name);
 }
 
 int registry_get(struct registry *r, const char *what, struct http_request request,
@@ -294,7 +294,8 @@ int registry_get(struct registry *r, const char *what, struct http_request reque
 
 int registry_wait(int n, const struct http_reply *reply, struct pyro_error *err)
 {
-	int64_t wait_ms = reply->retry_after_s ? reply->retry_after_s * 1000 : WAIT_FIRST_MS << n;
+	int64_t wait_ms =
+		reply->retry_after_s ? reply->retry_after_s * 1000 : WAIT_FIRST_MS << (n - 1);
 	int64_t deadline = deadline_in(wait_ms);
 
 	if (err->code != PYRO_E_PULL_FAILED || n >= REGISTRY_TRIES)
