@@ -18,7 +18,7 @@ class Methods:
         raise NotImplementedError
 
     def list_environments(self) -> EnvironmentList:
-        """List the environments of the catalog.
+        """List the environments of the catalog and installed images.
 
         Use it to see which environments exist and which are installed.
 
@@ -29,9 +29,11 @@ class Methods:
     def pull_environment(self, environment: str) -> Environment:
         """Install an environment on this machine.
 
-        Assembles it from the distribution's signed archive. An intact install is kept as it is.
+        Assembles it from the distribution's signed archive, or from an OCI image: then its name is
+        the image's reference. An intact install is kept, unless an image's tag stands for another
+        one now.
 
-        environment: Name of the environment, as env list shows it.
+        environment: Name of the environment, as env list shows it, or of an OCI image.
         Returns: A guest environment: what it is and whether it is installed.
         """
         return self._call("pull_environment", {"environment": environment})
