@@ -15,7 +15,9 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/loop.h"
+#include "image/digest.h"
 #include "image/image.h"
+#include "image/reference.h"
 #include "ops/ops.h"
 #include "vm/host.h"
 
@@ -31,12 +33,17 @@
 
 static char *proof_path(struct pyro *p, const char *environment)
 {
-	char *path = mem_printf("%s/daily/%s.json", p->state, environment);
+	AUTO_FREE char *name = reference_install_name(environment);
+	char hex[DIGEST_HEX];
 
-	for (char *c = strrchr(path, '/') + 1; *c; c++)
+	if (reference_is(environment)) { /* the name of an image is none of a file */
+		digest_bytes(name, strlen(name), hex);
+		return mem_printf("%s/daily/image-%.32s.json", p->state, hex);
+	}
+	for (char *c = name; *c; c++)
 		if (*c == ':')
 			*c = '_';
-	return path;
+	return mem_printf("%s/daily/%s.json", p->state, name);
 }
 
 /* What the proof was made with; another value of any of these makes it stale. */

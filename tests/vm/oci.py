@@ -149,3 +149,15 @@ def test_not_pulled(lab):
     assert error["code"] == "pull_failed" and error["retryable"], error
     error = lab.error("run", "python:3.12-slim", "--", "true")
     assert error["code"] == "unknown_environment" and "docker.io/library" in error["hint"], error
+
+
+def test_prepared(lab):
+    """prepare proves an image, and doctor says WARM of it and COLD of another"""
+    own_cache(lab)
+    with Server(Image(shell())) as server:
+        done = lab.json("prepare", server.name, seconds=120)
+        assert done["environment"] == server.name, done
+        loop = lab.json("doctor", "--environment", server.name)["daily_loop"]
+        assert loop["status"] == "WARM" and os.path.dirname(loop["manifest_path"]).endswith("daily")
+        loop = lab.json("doctor", "--environment", "oci:../../elsewhere")["daily_loop"]
+        assert loop["status"] == "COLD" and ".." not in loop["manifest_path"], loop

@@ -4,6 +4,8 @@
 #include "base/parse.h"
 #include "image/builder/bootstrap.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -184,10 +186,11 @@ void http_reply_done(struct http_reply *reply)
 
 static bool is_loopback_host(const char *host)
 {
-	static const char digits[] = "0123456789.";
+	struct in_addr address;
 
 	return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-	       (strncmp(host, "127.", 4) == 0 && strspn(host, digits) == strlen(host));
+	       (inet_pton(AF_INET, host, &address) == 1 &&
+		ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
 }
 
 int http_url_parse(const char *text, struct http_url *ret, struct pyro_error *err)

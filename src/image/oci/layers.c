@@ -119,14 +119,15 @@ int layers_unpack(const struct spec *spec, const char *tmp, struct layers *ret,
 
 	*ret = (struct layers){.fds = mem_zalloc(spec->n_layers + 1, sizeof(int))};
 	for (size_t i = 0; i < spec->n_layers; i++) {
-		AUTO_FD int from = open(spec->layers[i].path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-		int to = open(tmp, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		AUTO_FREE char *path = mem_printf("%s/layer.%zu", tmp, i);
+		AUTO_FD int from = open(spec->layers[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 		if (to >= 0)
 			ret->fds[ret->n++] = to;
 		if (from < 0 || to < 0)
 			return err_sys(err, errno, "open '%s'",
-				       from < 0 ? spec->layers[i].path : tmp);
+				       from < 0 ? spec->layers[i].path : path);
 		u.layer = &spec->layers[i];
 		if (unpack(&u, from, to, err) < 0)
 			return -1;

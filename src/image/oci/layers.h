@@ -22,7 +22,7 @@ struct layers {
 #define AUTO_LAYERS __attribute__((cleanup(layers_done)))
 
 /*
- * Uncompresses gzip and zstd into files without names below tmp. PYRO_E_PULL_FAILED for what is not
+ * Uncompresses gzip and zstd into files below tmp. PYRO_E_PULL_FAILED for what is not
  * what its diff_id says, PYRO_E_LIMIT for what becomes too large, be it altogether or for what it
  * was. Close with layers_done() in any case.
  */
