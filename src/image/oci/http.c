@@ -100,18 +100,36 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
 	return bootstrap_check_cancelled(&t->error) < 0;
 }
 
+static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value)
+{
+	AUTO_FREE char *line = value ? mem_printf("%s: %s", name, value) : NULL;
+
+	return line ? curl_slist_append(list, line) : list;
+}
+
 static struct curl_slist *make_headers(const struct http_request *request)
 {
 	AUTO_FREE char *accept =
 		mem_printf("Accept: %s", request->accept ? request->accept : "*/*");
 	struct curl_slist *list = curl_slist_append(NULL, accept);
 
-	if (request->authorization) {
-		AUTO_FREE char *line = mem_printf("Authorization: %s", request->authorization);
+	list = add_header(list, "Authorization", request->authorization);
+	list = add_header(list, "Content-Type", request->content_type);
+	list = add_header(list, "Content-Range", request->content_range);
+	return curl_slist_append(list, "Expect:");
+}
 
-		list = curl_slist_append(list, line);
+static void set_method(CURL *curl, const struct http_request *request)
+{
+	if (!request->method)
+		return;
+	if (strcmp(request->method, "HEAD") == 0) {
+		(void)curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+		return;
 	}
-	return list;
+	(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+	(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body ? request->body : "");
+	(void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 static void set_options(CURL *curl, struct transfer *t, struct curl_slist *headers, char *why)
@@ -138,6 +156,7 @@ static void set_options(CURL *curl, struct transfer *t, struct curl_slist *heade
 	(void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
 	if (t->request->from > 0)
 		(void)curl_easy_setopt(curl, CURLOPT_RANGE, range);
+	set_method(curl, t->request);
 }
 
 static int failed(const struct transfer *t, CURLcode code, const char *why, struct pyro_error *err)
@@ -148,11 +167,11 @@ static int failed(const struct transfer *t, CURLcode code, const char *why, stru
 	}
 	(void)err_set(err,
 		      code == CURLE_PEER_FAILED_VERIFICATION ? PYRO_E_REFUSED : PYRO_E_PULL_FAILED,
-		      "get '%.200s': %s", t->request->url, *why ? why : curl_easy_strerror(code));
+		      "'%.200s': %s", t->request->url, *why ? why : curl_easy_strerror(code));
 	return err_hint(err, "check the name of the image and the network, then pull again");
 }
 
-int http_get(const struct http_request *request, struct http_reply *reply, struct pyro_error *err)
+int http_send(const struct http_request *request, struct http_reply *reply, struct pyro_error *err)
 {
 	struct transfer t = {.request = request, .reply = reply};
 	struct curl_slist *headers = make_headers(request);

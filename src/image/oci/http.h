@@ -19,8 +19,12 @@ struct http_request {
 	const char *url;           /* http or https */
 	const char *accept;        /* NULL: anything */
 	const char *authorization; /* NULL: none */
-	int64_t from;              /* more than 0: a range that begins there and has no end */
-	int64_t timeout_ms;        /* for all of it */
+	const char *method;        /* NULL: GET; HEAD, or one that sends body */
+	const void *body;
+	size_t body_len;
+	const char *content_type, *content_range; /* of the body; may be NULL */
+	int64_t from;       /* more than 0: a range that begins there and has no end */
+	int64_t timeout_ms; /* for all of it */
 	/* Takes the body of a status 200 or 206; NULL: it goes to reply->body. -1 ends it with err.
 	 */
 	int (*sink)(void *ctx, const struct http_reply *reply, const void *data, size_t len,
@@ -49,7 +53,7 @@ struct http_reply {
  * off: trying again may help. PYRO_E_REFUSED for a certificate that does not hold, PYRO_E_LIMIT for
  * too large a body, PYRO_E_CANCELLED, and what the sink says.
  */
-int http_get(const struct http_request *request, struct http_reply *reply, struct pyro_error *err);
+int http_send(const struct http_request *request, struct http_reply *reply, struct pyro_error *err);
 void http_reply_done(struct http_reply *reply);
 
 /* What of a URL decides where a request may go; texts are owned. */

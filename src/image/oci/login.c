@@ -114,3 +114,12 @@ char *login_find(const char *registry)
 	json_decref(config);
 	return found;
 }
+
+char *login_find_to_push(const char *registry)
+{
+	bool is_hub = strcmp(registry, DOCKER_HUB) == 0;
+	char *given = join(getenv(is_hub ? "DOCKERHUB_USERNAME" : "OCI_REGISTRY_USERNAME"),
+			   getenv(is_hub ? "DOCKERHUB_TOKEN" : "OCI_REGISTRY_PASSWORD"));
+
+	return given ? given : login_find(registry);
+}

@@ -10,5 +10,10 @@
  * none: a public image needs none, so a file that cannot be understood is no error, either.
  */
 char *login_find(const char *registry);
+/*
+ * The same for pushing: first of DOCKERHUB_USERNAME and DOCKERHUB_TOKEN for docker.io,
+ * OCI_REGISTRY_USERNAME and OCI_REGISTRY_PASSWORD for any other.
+ */
+char *login_find_to_push(const char *registry);
 
 #endif

@@ -3,9 +3,11 @@
  * reads what they send, and its libraries would cost every other call their loading time.
  *
  *	pyro-oci build NAME CACHE_DIR
+ *	pyro-oci export NAME CACHE_DIR oci:DIR[:TAG]	an installed environment becomes an image
+ *	pyro-oci push oci:DIR[:TAG] REFERENCE
  *
  * NAME is an install name (reference.h). Events go to standard output (builder/event.h), nothing
- * else does. Ends with 0 when what the name stands for now is installed, and leaves nothing
+ * else does. A build ends with 0 when what the name stands for now is installed, and leaves nothing
  * half-made behind but beginnings of blobs, which the next pull continues.
  */
 #include "base/err.h"
@@ -14,9 +16,12 @@
 #include "image/builder/event.h"
 #include "image/builder/ext4.h"
 #include "image/catalog.h"
+#include "image/oci/export.h"
 #include "image/oci/fetch.h"
 #include "image/oci/layers.h"
 #include "image/oci/local.h"
+#include "image/oci/login.h"
+#include "image/oci/push.h"
 #include "image/oci/registry.h"
 #include "image/oci/spec.h"
 #include "image/reference.h"
@@ -147,7 +152,7 @@ static int find_image(const struct build *b, struct job *job, struct pyro_error 
 	case REFERENCE_REGISTRY:
 		break;
 	}
-	job->registry = registry_new(&job->reference);
+	job->registry = registry_new(&job->reference, login_find(job->reference.registry));
 	return fetch_spec(job->registry, &job->reference, &job->spec, err);
 }
 
@@ -196,6 +201,41 @@ static int run(const char *name, const char *root, struct pyro_error *err)
 	return r < 0 ? err_wrap(err, "image '%.200s'", name) : 0;
 }
 
+/* --- the other way ---------------------------------------------------------------------- */
+
+static int parse_layout(const char *text, struct reference *ret, struct pyro_error *err)
+{
+	if (reference_parse(text, ret, err) < 0)
+		return -1;
+	return ret->kind == REFERENCE_LAYOUT
+		       ? 0
+		       : err_set(err, PYRO_E_INVALID, "'%s' is no oci:DIR[:TAG]", text);
+}
+
+static int export(const char *name, const char *root, const char *layout, struct pyro_error *err)
+{
+	AUTO_REFERENCE struct reference to = REFERENCE_INIT;
+	AUTO_INSTALL struct install from = INSTALL_INIT;
+	AUTO_FREE char *path = NULL;
+
+	if (parse_layout(layout, &to, err) < 0 || store_open(&from, root, name, err) < 0)
+		return -1;
+	event_phase("export");
+	path = mem_printf("%s/root.ext4", from.dir);
+	return export_layout(path, to.path, to.tag ? to.tag : "latest", err);
+}
+
+static int push(const char *layout, const char *name, struct pyro_error *err)
+{
+	AUTO_REFERENCE struct reference from = REFERENCE_INIT, to = REFERENCE_INIT;
+
+	if (parse_layout(layout, &from, err) < 0 || reference_parse(name, &to, err) < 0)
+		return -1;
+	if (to.kind != REFERENCE_REGISTRY || to.digest)
+		return err_set(err, PYRO_E_INVALID, "'%s' is no tag of a registry", name);
+	return push_layout(&from, &to, err);
+}
+
 static void on_signal(int sig)
 {
 	(void)sig;
@@ -213,17 +253,28 @@ static void set_signals(void)
 
 int main(int argc, char **argv)
 {
+	const char *verb = argc > 1 ? argv[1] : "";
 	struct pyro_error err;
+	int r;
 
-	if (argc != 4 || strcmp(argv[1], "build") != 0) {
-		(void)fputs("usage: pyro-oci build NAME CACHE_DIR\n", stderr);
+	if (!(argc == 4 && (strcmp(verb, "build") == 0 || strcmp(verb, "push") == 0)) &&
+	    !(argc == 5 && strcmp(verb, "export") == 0)) {
+		(void)fputs("usage: pyro-oci build NAME CACHE_DIR\n"
+			    "       pyro-oci export NAME CACHE_DIR oci:DIR[:TAG]\n"
+			    "       pyro-oci push oci:DIR[:TAG] REFERENCE\n",
+			    stderr);
 		return 2;
 	}
 	set_signals();
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
-	if (run(argv[2], argv[3], &err) == 0)
-		return 0;
-	event_error(&err);
-	return 1;
+	if (strcmp(verb, "build") == 0)
+		r = run(argv[2], argv[3], &err);
+	else if (strcmp(verb, "push") == 0)
+		r = push(argv[2], argv[3], &err);
+	else
+		r = export(argv[2], argv[3], argv[4], &err);
+	if (r < 0)
+		event_error(&err);
+	return r < 0;
 }

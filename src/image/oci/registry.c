@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "image/builder/bootstrap.h"
-#include "image/oci/login.h"
 #include "image/reference.h"
 
 #include <ctype.h>
@@ -37,7 +36,7 @@ struct registry {
 	char *authorization;  /* the header's value; NULL: none yet */
 };
 
-struct registry *registry_new(const struct reference *reference)
+struct registry *registry_new(const struct reference *reference, char *login)
 {
 	bool is_hub = strcmp(reference->registry, "docker.io") == 0;
 	const char *host = is_hub ? "registry-1.docker.io" : reference->registry;
@@ -50,7 +49,7 @@ struct registry *registry_new(const struct reference *reference)
 			     reference->repository);
 	http_url_done(&r->origin);
 	(void)http_url_parse(r->base, &r->origin, NULL);
-	r->login = login_find(reference->registry);
+	r->login = login;
 	(void)pthread_mutex_init(&r->lock, NULL);
 	return r;
 }
@@ -67,6 +66,11 @@ struct registry *registry_free(struct registry *r)
 	(void)pthread_mutex_destroy(&r->lock);
 	free(r);
 	return NULL;
+}
+
+char *registry_url(const struct registry *r, const char *what)
+{
+	return mem_printf("%s/%s", r->base, what);
 }
 
 /* --- authorization ---------------------------------------------------------------------- */
@@ -166,7 +170,7 @@ static char *fetch_token(const struct registry *r, const char *challenge, struct
 	char *token;
 
 	if (!url || check_target(&r->origin, url, &target, err) < 0 ||
-	    http_get(&request, &reply, err) < 0)
+	    http_send(&request, &reply, err) < 0)
 		return NULL;
 	if (reply.status == 401 || reply.status == 403) {
 		(void)needs_login(r, err);
@@ -259,7 +263,7 @@ static int follow(struct registry *r, struct http_request request, const char *f
 		*ret_is_own = strcmp(target.origin, r->origin.origin) == 0;
 		request.url = url;
 		request.authorization = *ret_is_own ? authorization : NULL;
-		if (http_get(&request, reply, err) < 0)
+		if (http_send(&request, reply, err) < 0)
 			return -1;
 		if (!is_redirect(reply))
 			return 0;
@@ -272,10 +276,11 @@ static int follow(struct registry *r, struct http_request request, const char *f
 	return err_set(err, PYRO_E_INVALID, "registry '%s' redirects in circles", r->name);
 }
 
-int registry_get(struct registry *r, const char *what, struct http_request request,
-		 struct http_reply *reply, struct pyro_error *err)
+int registry_send(struct registry *r, const char *where, struct http_request request,
+		  struct http_reply *reply, struct pyro_error *err)
 {
-	AUTO_FREE char *url = mem_printf("%s/%s", r->base, what);
+	bool is_url = strncmp(where, "http", 4) == 0 && strstr(where, "://");
+	AUTO_FREE char *url = is_url ? mem_strdup(where) : registry_url(r, where);
 	bool is_own = true;
 
 	for (int tries = 0; tries < 2; tries++) {
@@ -289,7 +294,15 @@ int registry_get(struct registry *r, const char *what, struct http_request reque
 		if (authenticate(r, reply->challenge, authorization, err) < 0)
 			return -1;
 	}
-	return judge(r, what, &request, reply, err);
+	return 0;
+}
+
+int registry_get(struct registry *r, const char *what, struct http_request request,
+		 struct http_reply *reply, struct pyro_error *err)
+{
+	return registry_send(r, what, request, reply, err) < 0
+		       ? -1
+		       : judge(r, what, &request, reply, err);
 }
 
 int registry_wait(int n, const struct http_reply *reply, struct pyro_error *err)

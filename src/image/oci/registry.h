@@ -15,19 +15,29 @@ struct pyro_error;
 struct reference;
 struct registry;
 
-struct registry *registry_new(const struct reference *reference);
+/* login: as login.h has it, or NULL; taken. */
+struct registry *registry_new(const struct reference *reference, char *login);
 struct registry *registry_free(struct registry *registry);
 
 /*
- * GET /v2/REPOSITORY/WHAT. As http_get() of a request that has no URL yet; the status is 200, or
+ * GET /v2/REPOSITORY/WHAT. As http_send() of a request that has no URL yet; the status is 200, or
  * 206 where a range was asked for: any other is an error. PYRO_E_NOT_FOUND, PYRO_E_REFUSED where a
  * login is missing or wrong, PYRO_E_PULL_FAILED for what may pass.
  */
 int registry_get(struct registry *registry, const char *what, struct http_request request,
 		 struct http_reply *reply, struct pyro_error *err);
-/* The same with retries, for what fits into the reply. */
+/*
+ * Any other request, to a place below the repository, or to a URL that an earlier reply named. Each
+ * status is the caller's to judge, but that what is to be authorized was, if it can be.
+ */
+int registry_send(struct registry *registry, const char *where, struct http_request request,
+		  struct http_reply *reply, struct pyro_error *err);
+/* registry_get() with retries, for what fits into the reply. */
 int registry_read(struct registry *registry, const char *what, const char *accept,
 		  struct http_reply *reply, struct pyro_error *err);
+
+/* The URL of a place below the repository; owned by the caller. */
+char *registry_url(const struct registry *registry, const char *what);
 
 #define REGISTRY_TRIES 5
 /* Waits before try n (from 1 on) of something that failed with err; -1 when that makes no sense. */

@@ -4,6 +4,8 @@
 #include "image/digest.h"
 #include "image/reference.h"
 
+#include <errno.h>
+#include <sha256.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +28,12 @@ void spec_digest(const void *data, size_t len, char ret[SPEC_DIGEST_SIZE])
 {
 	memcpy(ret, "sha256:", 7);
 	digest_bytes(data, len, ret + 7);
+}
+
+int spec_digest_file(const char *path, char ret[SPEC_DIGEST_SIZE], struct pyro_error *err)
+{
+	memcpy(ret, "sha256:", 7);
+	return SHA256File(path, ret + 7) ? 0 : err_sys(err, errno, "read '%s'", path);
 }
 
 json_t *spec_parse(const struct buf *document, const char *what, struct pyro_error *err)
@@ -208,6 +216,7 @@ static int resolve(struct spec *spec, const struct spec_source *source, json_t *
 	    read_checked(source, "blobs", json_object_get(*json, "config"), "configuration",
 			 &config, err) < 0)
 		return -1;
+	spec->config_digest = mem_strdup(text(json_object_get(*json, "config"), "digest"));
 	return spec_take_config(spec, &config, err);
 }
 
@@ -235,6 +244,7 @@ void spec_done(struct spec *spec)
 	}
 	free(spec->layers);
 	free(spec->digest);
+	free(spec->config_digest);
 	json_decref(spec->config);
 	*spec = (struct spec){NULL};
 }

@@ -15,7 +15,8 @@ struct pyro_error;
 #define SPEC_DOCUMENT_MAX (4 << 20)
 #define SPEC_LAYERS_MAX 128
 #define SPEC_LAYER_BYTES_MAX (INT64_C(16) << 30) /* compressed, of all layers together, too */
-#define SPEC_DIGEST_SIZE 72                      /* "sha256:HEX" with the NUL */
+#define SPEC_MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
+#define SPEC_DIGEST_SIZE 72 /* "sha256:HEX" with the NUL */
 /* What to accept when asking for a manifest. */
 #define SPEC_ACCEPT                                                                             \
 	"application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, " \
@@ -31,7 +32,8 @@ struct spec_layer {
 
 /* An image. Everything is owned. */
 struct spec {
-	char *digest; /* what names it: its manifest's, for archives its configuration's */
+	char *digest;        /* what names it: its manifest's, for archives its configuration's */
+	char *config_digest; /* NULL for archives */
 	json_t *config;
 	struct spec_layer *layers; /* the lowest first */
 	size_t n_layers;
@@ -58,5 +60,6 @@ void spec_done(struct spec *spec);
 /* A document as JSON, or NULL with err. `what` names it. */
 json_t *spec_parse(const struct buf *document, const char *what, struct pyro_error *err);
 void spec_digest(const void *data, size_t len, char ret[SPEC_DIGEST_SIZE]);
+int spec_digest_file(const char *path, char ret[SPEC_DIGEST_SIZE], struct pyro_error *err);
 
 #endif
