@@ -356,7 +356,7 @@ static json_t *make_layer(const char *root_path, const char *dir, char diff_id[S
 	r = write_layer(root_path, &sink, err);
 	if (gzclose(sink.gz) != Z_OK && r == 0)
 		r = err_set(err, PYRO_E_NO_SPACE, "write '%s'", temp);
-	memcpy(diff_id, "sha256:", 7);
+	memcpy(diff_id, SPEC_DIGEST_PREFIX, sizeof(SPEC_DIGEST_PREFIX));
 	(void)SHA256End(&sink.sha, diff_id + 7);
 	if (r == 0)
 		row = name_layer(dir, temp, err);

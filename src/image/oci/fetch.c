@@ -187,7 +187,7 @@ static int fetch_rest(struct blob *b, struct pyro_error *err)
 
 static bool is_right(const struct blob *b)
 {
-	char digest[SPEC_DIGEST_SIZE] = "sha256:";
+	char digest[SPEC_DIGEST_SIZE] = SPEC_DIGEST_PREFIX;
 	SHA2_CTX sha = b->sha;
 
 	(void)SHA256End(&sha, digest + 7);

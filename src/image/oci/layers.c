@@ -65,7 +65,7 @@ static int copy_out(struct unpacking *u, struct archive *a, int fd, int64_t pack
 		    struct pyro_error *err)
 {
 	AUTO_FREE char *chunk = mem_zalloc(1, CHUNK);
-	char digest[SPEC_DIGEST_SIZE] = "sha256:";
+	char digest[SPEC_DIGEST_SIZE] = SPEC_DIGEST_PREFIX;
 	int64_t len = 0;
 	SHA2_CTX sha;
 	la_ssize_t n;

@@ -56,45 +56,24 @@ static bool is_meant(const struct reference *r, const json_t *descriptor, struct
 	return !r->tag || (name && strcmp(name, r->tag) == 0);
 }
 
-/* The document that the index of a layout has for the reference. */
-static int find_document(const struct reference *r, const json_t *index, struct buf *out,
-			 struct pyro_error *err)
+/* The descriptor that the index of a layout has for the reference; NULL with err. */
+static json_t *find_row(const struct reference *r, const json_t *index, struct pyro_error *err)
 {
 	AUTO_BUF struct buf names = BUF_INIT(200);
-	const json_t *descriptor;
-	const char *found = NULL;
+	json_t *descriptor, *found = NULL;
 	int n = 0;
 	size_t i;
 
 	json_array_foreach(json_object_get(index, "manifests"), i, descriptor)
 	{
-		const char *digest = json_string_value(json_object_get(descriptor, "digest"));
-
-		if (digest && reference_is_digest(digest) && is_meant(r, descriptor, &names)) {
-			found = digest;
+		if (is_meant(r, descriptor, &names)) {
+			found = descriptor;
 			n++;
 		}
 	}
-	return n == 1 ? read_blob((void *)(uintptr_t)r, "manifests", found, out, err)
-		      : not_found(r, &names, err);
-}
-
-static int check_is_document(const struct buf *document, const json_t *index,
-			     struct pyro_error *err)
-{
-	char digest[SPEC_DIGEST_SIZE];
-	const json_t *descriptor;
-	size_t i;
-
-	spec_digest(buf_text(document), document->len, digest);
-	json_array_foreach(json_object_get(index, "manifests"), i, descriptor)
-	{
-		const char *named = json_string_value(json_object_get(descriptor, "digest"));
-
-		if (named && strcmp(named, digest) == 0)
-			return 0;
-	}
-	return err_set(err, PYRO_E_PULL_FAILED, "the image's manifest does not match its digest");
+	if (n != 1)
+		(void)not_found(r, &names, err);
+	return n == 1 ? found : NULL;
 }
 
 int local_layout(const struct reference *reference, struct spec *ret, struct pyro_error *err)
@@ -102,13 +81,19 @@ int local_layout(const struct reference *reference, struct spec *ret, struct pyr
 	const struct spec_source source = {read_blob, (void *)(uintptr_t)reference};
 	AUTO_FREE char *path = mem_printf("%s/index.json", reference->path);
 	AUTO_BUF struct buf text = BUF_INIT(SPEC_DOCUMENT_MAX);
-	AUTO_BUF struct buf document = BUF_INIT(SPEC_DOCUMENT_MAX);
 	json_t *index = file_read(path, &text, err) < 0 ? NULL : spec_parse(&text, "index", err);
+	json_t *row = index ? find_row(reference, index, err) : NULL;
 	int r = -1;
 
-	if (index && find_document(reference, index, &document, err) == 0 &&
-	    check_is_document(&document, index, err) == 0)
-		r = spec_resolve(ret, &source, &document, err);
+	if (row) { /* an index of that one image is followed as any other */
+		json_t *only = json_pack("{s:[O]}", "manifests", row);
+		AUTO_FREE char *document = json_dumps(only, JSON_COMPACT);
+
+		buf_reset(&text);
+		buf_puts(&text, document);
+		json_decref(only);
+		r = spec_resolve(ret, &source, &text, err);
+	}
 	json_decref(index);
 	for (size_t i = 0; r == 0 && i < ret->n_layers; i++)
 		ret->layers[i].path = blob_path(reference->path, ret->layers[i].digest);
@@ -179,7 +164,7 @@ static int next_member(struct archive *a, const char *path, int *n, const char *
 static int read_member(const char *path, const char *name, struct buf *out, struct pyro_error *err)
 {
 	struct archive *a = open_archive(path, err);
-	const char *found;
+	const char *found = "";
 	int r, n = 0;
 
 	while (a && (r = next_member(a, path, &n, &found, err)) > 0) {
@@ -244,7 +229,7 @@ static int copy_layers(const char *path, const json_t *names, const char *tmp, s
 		       struct pyro_error *err)
 {
 	struct archive *a = open_archive(path, err);
-	const char *found;
+	const char *found = "";
 	int r = -1, n = 0;
 
 	while (a && (r = next_member(a, path, &n, &found, err)) > 0) {

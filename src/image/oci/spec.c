@@ -26,13 +26,13 @@ static const char *text(const json_t *json, const char *key)
 
 void spec_digest(const void *data, size_t len, char ret[SPEC_DIGEST_SIZE])
 {
-	memcpy(ret, "sha256:", 7);
+	memcpy(ret, SPEC_DIGEST_PREFIX, sizeof(SPEC_DIGEST_PREFIX));
 	digest_bytes(data, len, ret + 7);
 }
 
 int spec_digest_file(const char *path, char ret[SPEC_DIGEST_SIZE], struct pyro_error *err)
 {
-	memcpy(ret, "sha256:", 7);
+	memcpy(ret, SPEC_DIGEST_PREFIX, sizeof(SPEC_DIGEST_PREFIX));
 	return SHA256File(path, ret + 7) ? 0 : err_sys(err, errno, "read '%s'", path);
 }
 

@@ -16,6 +16,7 @@ struct pyro_error;
 #define SPEC_LAYERS_MAX 128
 #define SPEC_LAYER_BYTES_MAX (INT64_C(16) << 30) /* compressed, of all layers together, too */
 #define SPEC_MANIFEST_TYPE "application/vnd.oci.image.manifest.v1+json"
+#define SPEC_DIGEST_PREFIX "sha256:"
 #define SPEC_DIGEST_SIZE 72 /* "sha256:HEX" with the NUL */
 /* What to accept when asking for a manifest. */
 #define SPEC_ACCEPT                                                                             \

@@ -320,7 +320,7 @@ static int look_up(struct tree *t, const char *path, struct node **ret, struct p
 	struct node *dir;
 	int r = walk(t, path, 0, &dir, &name, err);
 
-	*ret = r != 0 ? NULL : *name ? find(t, dir, name, strlen(name)) : &t->root;
+	*ret = r != 0 ? NULL : name && *name ? find(t, dir, name, strlen(name)) : &t->root;
 	return r < 0 ? -1 : 0;
 }
 
@@ -335,7 +335,7 @@ static int place_file(struct tree *t, const char *path, struct tree_file *file, 
 
 	if (walk(t, path, layer, &dir, &name, err) < 0)
 		return -1;
-	n = *name ? find(t, dir, name, strlen(name)) : &t->root;
+	n = name && *name ? find(t, dir, name, strlen(name)) : &t->root;
 	if (n == &t->root && !S_ISDIR(file->mode))
 		return refuse(err, path, "replaces the root");
 	if (!n && !(n = make(t, dir, name, strlen(name), err)))
@@ -367,7 +367,8 @@ static struct tree_file *make_file(struct tree *t, unsigned layer, uint32_t plac
 	l = &t->layers[layer];
 	while (l->n <= place) {
 		if ((l->n & (l->n - 1)) == 0)
-			l->files = mem_resize(l->files, l->n ? l->n * 2 : 1, sizeof(*l->files));
+			l->files = mem_resize(l->files, l->n ? l->n * 2 : 1,
+					      sizeof(struct tree_file *));
 		l->files[l->n++] = NULL;
 	}
 	l->files[place] = file;
