@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REPORT_MAX (256 * 1024)
@@ -293,11 +294,14 @@ int transfer_memory(const void *data, size_t len, struct pyro_error *err)
 /* By hand: a process of its own with a library would take longer than the whole write. */
 int transfer_one_file(const char *relative, const void *data, size_t len, struct pyro_error *err)
 {
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
 	const struct tar_entry entry = {
 		.name = relative,
 		.mode = S_IFREG | 0644,
 		.size = len,
-		.mtime_s = (int64_t)clock_wall(),
+		.mtime = now,
 	};
 	AUTO_FREE char *text = NULL;
 	size_t text_len;

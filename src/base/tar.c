@@ -64,7 +64,7 @@ static void put_header(FILE *out, const struct tar_entry *e, char type)
 	put_octal(h.uid, sizeof(h.uid), 0);
 	put_octal(h.gid, sizeof(h.gid), 0);
 	put_octal(h.size, sizeof(h.size), e->size > OCTAL_11 ? 0 : e->size);
-	put_octal(h.mtime, sizeof(h.mtime), e->mtime_s > 0 ? (uint64_t)e->mtime_s : 0);
+	put_octal(h.mtime, sizeof(h.mtime), e->mtime.tv_sec > 0 ? (uint64_t)e->mtime.tv_sec : 0);
 	put_text(h.target, sizeof(h.target), e->target ? e->target : "");
 	put_checksum(&h);
 	(void)fwrite(&h, sizeof(h), 1, out);
@@ -85,7 +85,7 @@ static void put_record(struct buf *b, const char *key, const char *value)
 static void put_extended(FILE *out, const struct tar_entry *e)
 {
 	AUTO_BUF struct buf records = BUF_INIT(RECORD_MAX);
-	char size[24];
+	char size[24], mtime[40];
 
 	(void)snprintf(size, sizeof(size), "%llu", (unsigned long long)e->size);
 	if (strlen(e->name) > 100)
@@ -94,6 +94,11 @@ static void put_extended(FILE *out, const struct tar_entry *e)
 		put_record(&records, "linkpath", e->target);
 	if (e->size > OCTAL_11)
 		put_record(&records, "size", size);
+	if (e->mtime.tv_nsec) {
+		(void)snprintf(mtime, sizeof(mtime), "%lld.%09ld", (long long)e->mtime.tv_sec,
+			       e->mtime.tv_nsec);
+		put_record(&records, "mtime", mtime);
+	}
 	if (!records.len)
 		return;
 	put_record(&records, "hdrcharset", "BINARY");

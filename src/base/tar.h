@@ -1,7 +1,7 @@
 /*
  * tar: writes a tar stream to a stdio stream, in the pax form: ustar headers, and before those
- * that cannot say all (long names, sizes from 8 GiB on) an extended header. Names are bytes in any
- * encoding. Write errors show in ferror().
+ * that cannot say all (long names, sizes from 8 GiB on, parts of a second) an extended header.
+ * Names are bytes in any encoding. Write errors show in ferror().
  */
 #ifndef BASE_TAR_H
 #define BASE_TAR_H
@@ -9,12 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct tar_entry {
 	const char *name; /* of a directory without the '/' behind it */
 	mode_t mode;      /* S_IFREG, S_IFDIR or S_IFLNK, and permissions */
 	uint64_t size;    /* of a regular file; the caller writes as many bytes, then tar_pad() */
-	int64_t mtime_s;
+	struct timespec mtime;
 	const char *target; /* of a symbolic link */
 };
 

@@ -122,7 +122,7 @@ static int pack_one(struct packing *p, const char *name, struct pyro_error *err)
 			return -1;
 	}
 	e.mode = node.mode;
-	e.mtime_s = node.mtime_s;
+	e.mtime.tv_sec = node.mtime_s;
 	e.size = S_ISREG(node.mode) ? node.size : 0;
 	tar_header(stdout, &e);
 	if (e.size && ext4_copy(p->fs, &node, path, 0, e.size, stdout, err) < 0)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 /* What a text may become: all of a file, and all of a patch. */
 #define CONTENT_MAX (SIDE_FILE_MAX + PARSE_PATCH_MAX)
@@ -363,12 +364,15 @@ static bool write_whiteout(struct archive *out, struct archive_entry *entry, con
 static bool write_file(struct archive *out, struct archive_entry *entry,
 		       const struct apply_file *file)
 {
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
 	archive_entry_clear(entry);
 	archive_entry_copy_pathname(entry, file->path);
 	archive_entry_set_mode(entry, (file->is_symlink ? S_IFLNK : S_IFREG) | file->perm);
 	archive_entry_set_uid(entry, file->uid);
 	archive_entry_set_gid(entry, file->gid);
-	archive_entry_set_mtime(entry, time(NULL), 0);
+	archive_entry_set_mtime(entry, now.tv_sec, now.tv_nsec);
 	archive_entry_set_size(entry, file->is_symlink ? 0 : (la_int64_t)file->len);
 	if (file->is_symlink)
 		archive_entry_copy_symlink(entry, file->data);
@@ -396,7 +400,7 @@ int apply_write(const struct apply *apply, int fd, struct pyro_error *err)
 	struct archive_entry *entry = archive_entry_new();
 	int r = 0;
 
-	(void)archive_write_set_format_pax_restricted(out);
+	(void)archive_write_set_format_pax(out);
 	(void)archive_write_set_options(out, "hdrcharset=BINARY");
 	if (archive_write_open_fd(out, fd) != ARCHIVE_OK || !write_all(apply, out, entry))
 		r = err_sys(err, archive_errno(out), "write the files");

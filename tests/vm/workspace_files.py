@@ -555,6 +555,18 @@ def lines(*words):
     return "".join(f"{word}\n" for word in words).encode()
 
 
+def test_edits_are_news(lab):
+    """what is written or patched is newer than what was made just before, so that make sees it"""
+    ws = lab.workspace()
+    ws("file write", "patched", "--text", "old\n")
+    patch = b"--- a/patched\n+++ b/patched\n@@ -1 +1 @@\n-old\n+new\n"
+    ws.sh("touch made")
+    ws("file write", "written", "--text", "x")
+    ws("patch apply", "--patch-file", "-", data=patch)
+    assert ws.sh("find . -type f -newer made | sort") == "./patched\n./written\n"
+    ws.delete()
+
+
 def test_patch_apply(lab):
     """patch apply takes what git diff and diff -ruN print, and tells what became of each file"""
     tree = f"{lab.dir}/tree"
