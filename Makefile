@@ -7,7 +7,10 @@ DESTDIR ?=
 SOURCES = $(shell git ls-files '*.c' '*.h')
 NINJA = ninja -C
 
-.PHONY: all deps deps-test deps-lint demo test check asan test-hosts lint format gen bench fuzz soak torture wheel install clean
+SMOKES = smoke-use-cases smoke-cold-start smoke-repro-fix smoke-parallel smoke-inspect \
+	smoke-review-eval smoke-daily-loop smoke-real-repo
+
+.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen bench fuzz soak torture wheel install clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -53,6 +56,11 @@ test-hosts: deps-test
 	@$(MAKE) --no-print-directory all
 	-@command -v npm >/dev/null || tools/deps install hosts
 	@tools/run-tests --build $(BUILD) npm
+
+# What docs/use-cases says, played as a chat host, on the command line and in Python with real guests.
+$(SMOKES): smoke-%: deps-test
+	@$(MAKE) --no-print-directory all
+	@PYRO_MUST_RUN=vm PYRO_BUILD=$(BUILD) tests/smoke/run $*
 
 lint: deps-lint
 	@tools/lint

@@ -7,9 +7,13 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 
 
 def transcript(name):
-    """[(command, [lines that follow it])] of the marked part."""
+    """The steps of the marked part."""
     with open(f"{ROOT}/README.md", encoding="utf-8") as readme:
-        lines = readme.read().split(f"<!-- transcript: {name} -->")[1].strip().splitlines()[1:-1]
+        return parse(readme.read().split(f"<!-- transcript: {name} -->")[1].strip().splitlines()[1:-1])
+
+
+def parse(lines):
+    """[(command, [lines that follow it])] of a transcript."""
     steps = []
     for line in lines:
         if line.startswith("$ "):
@@ -20,9 +24,10 @@ def transcript(name):
 
 
 def matches(shown, got):
-    """A line with … stands for whatever is there, and one that is only … for any lines."""
-    pattern = "\n".join(shown)
-    return re.fullmatch(re.escape(pattern).replace("…", "(.|\n)*" if pattern == "…" else ".*"), got)
+    """A line with … stands for whatever is there, and one that is only … for any lines, or none."""
+    pattern = "".join("(.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n"
+                      for line in shown)
+    return re.fullmatch(pattern, got and got + "\n")
 
 
 class Shell:
@@ -50,12 +55,16 @@ class Shell:
         self.bash.wait(10)
 
 
-def play(lab, name, project):
-    """Types a transcript of the README into a shell."""
-    env = lab.env | {"PATH": f"{os.path.dirname(lab.pyro[-1])}:{os.environ['PATH']}"}
-    shell = Shell(env, project)
+def environment(lab):
+    """With pyro in PATH."""
+    return lab.env | {"PATH": f"{os.path.dirname(lab.pyro[-1])}:{os.environ['PATH']}"}
+
+
+def play(lab, steps, directory):
+    """Types a transcript into a shell."""
+    shell = Shell(environment(lab), directory)
     try:
-        for command, shown in transcript(name):
+        for command, shown in steps:
             got = shell.run(command)
             assert matches(shown, got.strip("\n")), (command, got)
     finally:
@@ -73,7 +82,7 @@ def make_project(lab):
 def test_readme_workspaces(lab):
     """the README's session with a workspace goes as it is shown"""
     project = make_project(lab)
-    play(lab, "workspaces", project)
+    play(lab, transcript("workspaces"), project)
     with open(f"{project}/hello.sh", encoding="utf-8") as file:
         assert file.read() == "echo hello pyro\n"
 
@@ -83,4 +92,4 @@ def test_readme_sessions(lab):
     project = make_project(lab)
     subprocess.run("git add hello.sh && git -c user.name=a -c user.email=a commit -qm first",
                    shell=True, check=True, cwd=project, env=lab.env)
-    play(lab, "sessions", project)
+    play(lab, transcript("sessions"), project)

@@ -383,11 +383,11 @@ def installed(lab):
     return f"{lab.dir}/usr/bin/pyro"
 
 
-def ensure_environment():
-    """Installs the environment that every test uses, once. Returns why guests cannot run."""
+def ensure_environment(environment=ENVIRONMENT):
+    """Installs an environment that tests use, once. Returns why guests cannot run."""
     lab = Lab()
     atexit.register(lab.remove)
-    done = lab.call("env", "pull", ENVIRONMENT, seconds=600)
+    done = lab.call("env", "pull", environment, seconds=600)
     if done.code == 0:
-        done = lab.run("true", code=None, seconds=120)
+        done = lab.call("run", environment, "--", "true", seconds=120)
     return None if done.code == 0 else done.err.strip()
