@@ -19,6 +19,7 @@ from lab import ENVIRONMENT, eventually, read
 
 MAX_SHELLS = MAX_SERVICES = 3
 SETTLED_S = 5
+UNDONE_S = 2
 ANSWER_S = 20
 DETACH = b"\x1d"
 PROBES = ("none", "file", "tcp", "http", "command")
@@ -327,6 +328,10 @@ class Sessions:
         if not is_same:
             self.end_sessions(space, False)
         shells, services = self.settled_inventory(space)
+        if operation.name == "shell open" and not operation.is_done and set(shells) - set(
+                space.shells):
+            time.sleep(UNDONE_S)  # an open that nobody heard of is undone, and until then listed
+            shells, services = self.settled_inventory(space)
         about = {operation.about.name: operation.about} if operation.about else {}
         perhaps = {} if operation.is_done else about  # opened, started, closed or stopped
         run = {name: one for name, one in services.items() if one["state"] == "running"}
