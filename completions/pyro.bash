@@ -43,7 +43,7 @@ _pyro()
 	'workspace') offer='create list update status summary logs start stop delete reset exec wait cancel diff export sync file patch snapshot shell service disk  --help' ;;
 	'workspace create') offer=' --seed-path --name --label --vcpu-count --mem-mib --ttl-seconds --network-policy --allow-host-compat --secret --secret-file --id-only --json --help' environments=1 ;;
 	'workspace list') offer=' --json --help' ;;
-	'workspace update') offer=' --name --clear-name --label --clear-label --json --help' ;;
+	'workspace update') offer=' --name --clear-name --label --clear-label --ttl-seconds --json --help' ;;
 	'workspace status') offer=' --json --help' ;;
 	'workspace summary') offer=' --json --help' ;;
 	'workspace logs') offer=' --sequence --offset --max-bytes --json --help' ;;

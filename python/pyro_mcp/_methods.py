@@ -219,8 +219,8 @@ class Methods:
 
     def update_workspace(self, workspace_id: str, *, name: str | None = None,
             clear_name: bool = False, labels: dict[str, str] | None = None,
-            clear_labels: list[str] | None = None) -> Workspace:
-        """Change the name and the labels of a workspace.
+            clear_labels: list[str] | None = None, ttl_seconds: int | None = None) -> Workspace:
+        """Change the name and the labels of a workspace, or keep it longer.
 
         Labels that are not named stay as they are. Returns the workspace.
 
@@ -229,10 +229,12 @@ class Methods:
         clear_name: Take its name away.
         labels: Labels to set, by key.
         clear_labels: Keys of labels to remove.
+        ttl_seconds: Keep it for at least this long from now; 1 to 604800.
         Returns: A workspace: one persistent sandbox.
         """
         return self._call("update_workspace", {"workspace_id": workspace_id, "name": name,
-            "clear_name": clear_name, "labels": labels, "clear_labels": clear_labels})
+            "clear_name": clear_name, "labels": labels, "clear_labels": clear_labels,
+            "ttl_seconds": ttl_seconds})
 
     def status_workspace(self, workspace_id: str) -> Workspace:
         """Show the state of a workspace.

@@ -508,14 +508,15 @@ int pyro_update_workspace(struct pyro *p, const struct pyro_update_workspace_arg
 {
 	struct pyro_update_workspace_args a;
 	struct pyro_workspace ws = {0};
+	double now = clock_wall();
 	int result;
 
 	if (ops_apply_defaults(OP_update_workspace, given, &a, err) < 0)
 		return -1;
 	if (!a.name && !a.clear_name && !(a.labels && a.labels[0]) &&
-	    !(a.clear_labels && a.clear_labels[0])) {
+	    !(a.clear_labels && a.clear_labels[0]) && !a.ttl_seconds) {
 		(void)err_set(err, PYRO_E_INVALID, "nothing is to be updated");
-		return err_hint(err, "give a name or labels, or clear some");
+		return err_hint(err, "give a name, labels or a time to live");
 	}
 	if (a.name && a.clear_name)
 		return err_set(err, PYRO_E_INVALID, "name and clear_name exclude each other");
@@ -524,7 +525,7 @@ int pyro_update_workspace(struct pyro *p, const struct pyro_update_workspace_arg
 	    workspace_find(p, a.workspace_id, &ws, err) < 0)
 		return -1;
 	result = workspaces_update(p->records, ws.workspace_id, a.name, a.clear_name, a.labels,
-				   a.clear_labels, clock_wall(), err);
+				   a.clear_labels, now + (double)a.ttl_seconds, now, err);
 	if (result == 0)
 		result = workspace_reload(p, ws.workspace_id, ret, err);
 	pyro_workspace_done(&ws);

@@ -72,13 +72,31 @@ static void signal_came(struct loop_fd *src, uint32_t events)
 }
 
 /*
+ * Seconds until the end. It may have been put off since the start, but only ever before it came, so
+ * it is enough to look at the records then.
+ */
+static double time_left(struct supervisor *s)
+{
+	double left = json_number_value(json_object_get(s->spec, "expires_at")) - clock_wall();
+	struct records *records = left <= 0 ? supervisor_records(s, NULL) : NULL;
+	struct pyro_vm vm;
+
+	if (!records || records_get_vm(records, s->vm_id, &vm, NULL) < 0)
+		return left;
+	json_object_set_new(s->spec, "expires_at", json_real(vm.expires_at));
+	left = vm.expires_at - clock_wall();
+	pyro_vm_done(&vm);
+	return left;
+}
+
+/*
  * The end is a point on the wall clock. Timers stand still while the machine sleeps and know
  * nothing of clocks that are set, so it is looked at now and then.
  */
 static void look_at_clock(struct loop_timer *timer)
 {
 	struct supervisor *s = timer->ctx;
-	double left = json_number_value(json_object_get(s->spec, "expires_at")) - clock_wall();
+	double left = time_left(s);
 
 	if (left <= 0)
 		supervisor_end(s, ENDING_DESTROY, PYRO_E_TIMEOUT,

@@ -190,6 +190,18 @@ static int check_label_count(struct records *r, const char *id, struct pyro_erro
 		       : err_set(err, PYRO_E_LIMIT, "there are more than %d labels", LABELS_MAX);
 }
 
+static int keep(struct records *r, const char *id, double until, double now, struct pyro_error *err)
+{
+	if (db_run(r, err,
+		   "UPDATE vm SET expires_at = max(expires_at, ?2) WHERE vm_id = ?1 AND "
+		   "expires_at > ?3",
+		   "tdd", id, until, now) < 0)
+		return -1;
+	return db_changes(r) ? 0
+			     : err_set(err, PYRO_E_NOT_FOUND,
+				       "the time to live of workspace '%s' is over", id);
+}
+
 static int update(struct records *r, const char *id, const char *name, bool clear_name,
 		  const char *const *labels, const char *const *clear_labels, double now,
 		  struct pyro_error *err)
@@ -210,12 +222,17 @@ static int update(struct records *r, const char *id, const char *name, bool clea
 }
 
 int workspaces_update(struct records *r, const char *id, const char *name, bool clear_name,
-		      const char *const *labels, const char *const *clear_labels, double now,
-		      struct pyro_error *err)
+		      const char *const *labels, const char *const *clear_labels, double keep_until,
+		      double now, struct pyro_error *err)
 {
+	int result;
+
 	if (db_begin(r, err) < 0)
 		return -1;
-	return db_commit(r, update(r, id, name, clear_name, labels, clear_labels, now, err), err);
+	result = keep(r, id, keep_until, now, err);
+	if (result == 0)
+		result = update(r, id, name, clear_name, labels, clear_labels, now, err);
+	return db_commit(r, result, err);
 }
 
 static int reset(struct records *r, const char *id, double now, struct pyro_error *err)

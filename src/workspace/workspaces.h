@@ -32,10 +32,14 @@ int workspaces_get(struct records *r, const char *id_or_name, struct pyro_worksp
 /* The most recently active first. Each is the caller's, and the array. */
 int workspaces_list(struct records *r, struct pyro_workspace **ret, size_t *ret_count,
 		    struct pyro_error *err);
-/* name NULL: as it was. labels are set, clear_labels removed; either may be NULL. */
+/*
+ * name NULL: as it was. labels are set, clear_labels removed; either may be NULL. It expires not
+ * before keep_until; 0: as it was. A workspace whose time is over is being removed, which nothing
+ * stops: PYRO_E_NOT_FOUND.
+ */
 int workspaces_update(struct records *r, const char *id, const char *name, bool clear_name,
-		      const char *const *labels, const char *const *clear_labels, double now,
-		      struct pyro_error *err);
+		      const char *const *labels, const char *const *clear_labels, double keep_until,
+		      double now, struct pyro_error *err);
 /* Something changed in it. */
 int workspaces_touch(struct records *r, const char *id, double now, struct pyro_error *err);
 /* Commands, events and services go; numbers of commands are not used again. No such workspace is

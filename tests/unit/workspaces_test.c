@@ -86,12 +86,38 @@ TEST("a name that is taken is refused, naming its owner, and nothing of the new 
 	CHECK(sample_begin(r, "ws-00000000000000cc", "one", LABELS("a=1"), &err) < 0);
 	CHECK_INT(err.code, PYRO_E_INVALID);
 	CHECK(strstr(err.hint, SAMPLE_ID));
-	CHECK(workspaces_update(r, "ws-00000000000000bb", "one", false, LABELS("a=1"), NULL, 300,
+	CHECK(workspaces_update(r, "ws-00000000000000bb", "one", false, LABELS("a=1"), NULL, 0, 300,
 				&err) < 0);
 	CHECK_INT(err.code, PYRO_E_INVALID);
-	CHECK_OK(workspaces_update(r, SAMPLE_ID, "one", false, NULL, NULL, 300, &err), err);
+	CHECK_OK(workspaces_update(r, SAMPLE_ID, "one", false, NULL, NULL, 0, 300, &err), err);
 	CHECK_OK(records_list_ids(r, &ids, &err), err);
 	CHECK_INT(strv_len((const char *const *)ids), 2);
+	(void)records_close(r);
+}
+
+TEST("a workspace is kept longer, never shorter, and not once its time is over")
+{
+	struct records *r = sample_open();
+	struct pyro_workspace ws;
+	struct pyro_error err;
+	double until;
+
+	sample_add(r, SAMPLE_ID, "one", NULL, 200);
+	CHECK_OK(workspaces_get(r, SAMPLE_ID, &ws, &err), err);
+	until = ws.expires_at;
+	pyro_workspace_done(&ws);
+	for (int later = 0; later <= 1; later++) {
+		CHECK_OK(workspaces_update(r, SAMPLE_ID, NULL, false, NULL, NULL,
+					   until + (later ? 50 : -50), until - 1, &err),
+			 err);
+		CHECK_OK(workspaces_get(r, SAMPLE_ID, &ws, &err), err);
+		CHECK_INT(ws.expires_at, until + (later ? 50 : 0));
+		pyro_workspace_done(&ws);
+	}
+	CHECK(workspaces_update(r, SAMPLE_ID, "new", false, NULL, NULL, until + 900, until + 50,
+				&err) < 0);
+	CHECK_INT(err.code, PYRO_E_NOT_FOUND);
+	CHECK(workspaces_get(r, "new", &ws, &err) < 0);
 	(void)records_close(r);
 }
 
@@ -163,7 +189,7 @@ TEST("an update sets and clears name and labels, and counts as activity")
 	struct pyro_error err;
 
 	sample_add(r, SAMPLE_ID, "one", LABELS("a=1", "b=2"), 200);
-	CHECK_OK(workspaces_update(r, SAMPLE_ID, "uno", false, LABELS("b=3", "c=4"), LABELS("a"),
+	CHECK_OK(workspaces_update(r, SAMPLE_ID, "uno", false, LABELS("b=3", "c=4"), LABELS("a"), 0,
 				   300, &err),
 		 err);
 	CHECK_OK(workspaces_get(r, "uno", &ws, &err), err);
@@ -172,7 +198,7 @@ TEST("an update sets and clears name and labels, and counts as activity")
 	CHECK(!ws.labels[2]);
 	CHECK_INT(ws.last_activity_at, 300);
 	pyro_workspace_done(&ws);
-	CHECK_OK(workspaces_update(r, SAMPLE_ID, NULL, true, NULL, NULL, 400, &err), err);
+	CHECK_OK(workspaces_update(r, SAMPLE_ID, NULL, true, NULL, NULL, 0, 400, &err), err);
 	CHECK_OK(workspaces_get(r, SAMPLE_ID, &ws, &err), err);
 	CHECK(!ws.name);
 	pyro_workspace_done(&ws);
@@ -190,7 +216,7 @@ TEST("a workspace has at most 64 labels, and an update that is refused changes n
 		many[i] = mem_printf("k%02d=v", i);
 	sample_add(r, SAMPLE_ID, NULL, LABELS("one=more"), 200);
 	CHECK_OK(workspaces_check_labels((const char *const *)many, &err), err);
-	CHECK(workspaces_update(r, SAMPLE_ID, "new", false, (const char *const *)many, NULL, 300,
+	CHECK(workspaces_update(r, SAMPLE_ID, "new", false, (const char *const *)many, NULL, 0, 300,
 				&err) < 0);
 	CHECK_INT(err.code, PYRO_E_LIMIT);
 	CHECK_OK(workspaces_get(r, SAMPLE_ID, &ws, &err), err);

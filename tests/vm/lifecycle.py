@@ -121,6 +121,21 @@ def test_ttl(lab):
                at + 1 - time.time(), "everything is gone a second after its time")
 
 
+def test_ttl_put_off(lab):
+    """update puts the end off while a workspace works, and a start later does not forget it"""
+    ws = lab.workspace("--ttl-seconds", "6")
+    first = ws("status")["expires_at"]
+    call = lab.start(*ws.words("exec", "--timeout-seconds", "60", "--", "sleep 8; echo done"))
+    kept = ws("update", "--ttl-seconds", "20")["expires_at"]
+    assert first < kept <= time.time() + 20 and ws("update", "--ttl-seconds", "1")["expires_at"] == kept
+    done = call.end()
+    assert done.code == 0 and done.out == "done\n" and time.time() > first, done
+    ws("stop")
+    assert ws("start")["expires_at"] == kept
+    eventually(lambda: not lab.processes() and not lab.vm_dirs() and not lab.records(),
+               kept + 10 - time.time(), "everything is gone after its time")
+
+
 def test_ttl_of_run(lab):
     """a run past its time to live ends with an error that says so"""
     done = lab.call("run", ENVIRONMENT, "--ttl-seconds", "3", "--", "echo begun; sleep 60")
