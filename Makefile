@@ -10,7 +10,7 @@ NINJA = ninja -C
 SMOKES = smoke-use-cases smoke-cold-start smoke-repro-fix smoke-parallel smoke-inspect \
 	smoke-review-eval smoke-daily-loop smoke-real-repo
 
-.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen bench fuzz soak torture wheel install clean
+.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen first-run bench fuzz soak torture wheel install clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -72,6 +72,13 @@ format:
 gen: all
 	@$(NINJA) $(BUILD) gen
 	@tools/deps readme
+
+# docs/first-run.md and the picture in README.md: what a real first run shows. For its times' sake on
+# a machine that does nothing else.
+first-run: deps
+	@$(MAKE) --no-print-directory all
+	@./pyro env pull debian:12
+	@PYRO_BUILD=$(BUILD) tools/first-run
 
 bench: deps
 	@$(MAKE) --no-print-directory all

@@ -196,16 +196,25 @@ static void block(struct buf *out, const struct rec_row *rec, const char *record
 	}
 }
 
-static void print_catalog(struct buf *out, const struct pyro_environment_list *list, bool colour)
+/* A terminal sees columns; programs, one space between what they read. */
+static void print_catalog(struct buf *out, const struct pyro_environment_list *list,
+			  const struct print_style *style)
 {
+	size_t width = 0;
+
+	for (size_t i = 0; style->is_terminal && i < list->environments_count; i++)
+		if (strlen(list->environments[i].name) > width)
+			width = strlen(list->environments[i].name);
 	buf_printf(out, "Catalog version: %s\n", list->catalog_version);
 	for (size_t i = 0; i < list->environments_count; i++) {
 		const struct pyro_environment *e = &list->environments[i];
 
-		buf_printf(out, "%s [", e->name);
-		form_coloured(out, colour, e->installed ? FORM_GREEN : FORM_YELLOW,
+		buf_printf(out, "%-*s [", (int)width, e->name);
+		form_coloured(out, style->colour, e->installed ? FORM_GREEN : FORM_YELLOW,
 			      e->installed ? "installed" : "not installed");
-		buf_printf(out, "] %s\n", e->description);
+		buf_printf(out, "]%*s %s\n",
+			   style->is_terminal && e->installed ? (int)strlen("not ") : 0, "",
+			   e->description);
 	}
 }
 
@@ -359,7 +368,7 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 	if (op->hints & JSON_RESULT)
 		print_json(op->ret, record, out);
 	else if (op == &ops_rows[OP_list_environments])
-		print_catalog(out, record, style->colour);
+		print_catalog(out, record, style);
 	else if (op->ret == &ops_records[REC_environment])
 		print_environment(out, record,
 				  op == &ops_rows[OP_pull_environment] ? "Pulled" : "Environment");

@@ -102,9 +102,9 @@ static void reset_line(struct buf *out, const struct pyro_workspace *ws)
 
 	if (!ws->reset_count)
 		return;
-	buf_printf(&value, "%lld, the last one ", (long long)ws->reset_count);
+	buf_printf(&value, "%lld, the last ", (long long)ws->reset_count);
 	if (ws->has_workspace_reset)
-		buf_printf(&value, "now to %s", ws->workspace_reset.snapshot_name);
+		buf_printf(&value, "now, to %s", ws->workspace_reset.snapshot_name);
 	else
 		form_relative(&value, ws->last_reset_at);
 	line(out, "Resets", buf_text(&value));

@@ -235,8 +235,7 @@ void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec 
 {
 	AUTO_BUF struct buf detail = BUF_INIT(4096);
 
-	buf_printf(&detail, "workspace_id=%s sequence=%lld ", exec->workspace_id,
-		   (long long)exec->sequence);
+	buf_printf(&detail, "sequence=%lld ", (long long)exec->sequence);
 	if (strcmp(exec->state, "finished") != 0)
 		buf_printf(&detail, "state=%s ", exec->state);
 	if (exec->exit_code != PYRO_NONE)

@@ -13,7 +13,7 @@ Expires:       in 8 min, at TIME
 Commands:      3
 Services:      1 of 2 running
 Shells:        1
-Resets:        2, the last one 3 days ago
+Resets:        2, the last 3 days ago
 ! [workspace-create] phase=create environment=debian:12
 
 # --id-only prints the id alone
@@ -35,7 +35,7 @@ Expires:       in 8 min, at TIME
 Commands:      3
 Services:      1 of 2 running
 Shells:        1
-Resets:        2, the last one 3 days ago
+Resets:        2, the last 3 days ago
 
 # workspaces are a table: times are relative, what has no name has its id
 $ pyro workspace list
@@ -57,20 +57,20 @@ $ PYRO_CANNED_EMPTY=1 pyro workspace list --json
 # exec passes output and exit code on, and ends with a line on stderr
 $ pyro workspace exec fix -- seven
 ! on stderr
-! [workspace-exec] workspace_id=ws-1 sequence=4 exit_code=7 duration_ms=12 execution_mode=guest_serial
+! [workspace-exec] sequence=4 exit_code=7 duration_ms=12 execution_mode=guest_serial
 [7]
 
 # a wait that ran out says how to go on, and ends as a timeout does
 $ pyro workspace exec fix --wait-seconds 5 -- hello
 hello
-! [workspace-exec] workspace_id=ws-1 sequence=4 state=running duration_ms=12 execution_mode=guest_serial
+! [workspace-exec] sequence=4 state=running duration_ms=12 execution_mode=guest_serial
 ! still running: pyro workspace wait ws-1 4
 [124]
 
 # wait shows what was printed; a command whose machine ended has no exit code
 $ pyro workspace wait fix 4
 so far
-! [workspace-wait] workspace_id=ws-1 sequence=4 state=interrupted execution_mode=guest_serial
+! [workspace-wait] sequence=4 state=interrupted execution_mode=guest_serial
 [125]
 
 # output of exec that ends without a newline stays as it is
@@ -271,4 +271,4 @@ $ pyro workspace file read fix notes --content-only 2>&1 | tail -c 4 | od -c | h
 # the last line of exec does not stick to output where both go the same way
 $ pyro workspace exec fix -- unended 2>&1 | cat
 no newline
-[workspace-exec] workspace_id=ws-1 sequence=4 exit_code=0 duration_ms=12 execution_mode=guest_serial
+[workspace-exec] sequence=4 exit_code=0 duration_ms=12 execution_mode=guest_serial

@@ -1,4 +1,4 @@
-"""What README.md shows of a session is what happens."""
+"""What README.md and docs/first-run.md show of a session is what happens."""
 import os
 import re
 import subprocess
@@ -93,3 +93,12 @@ def test_readme_sessions(lab):
     subprocess.run("git add hello.sh && git -c user.name=a -c user.email=a commit -qm first",
                    shell=True, check=True, cwd=project, env=lab.env)
     play(lab, transcript("sessions"), project)
+
+
+def test_first_run(lab):
+    """the page of the first run and its picture show what happens"""
+    build = os.path.abspath(f"{os.path.dirname(lab.pyro[-1])}/../..")
+    done = subprocess.run([f"{ROOT}/tools/first-run", "check"], timeout=200, check=False, text=True,
+                          env=lab.env | {"PYRO_BUILD": build, "TMPDIR": lab.dir},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
