@@ -10,7 +10,7 @@ NINJA = ninja -C
 SMOKES = smoke-use-cases smoke-cold-start smoke-repro-fix smoke-parallel smoke-inspect \
 	smoke-review-eval smoke-daily-loop smoke-real-repo
 
-.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen first-run bench fuzz soak torture wheel install clean
+.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen first-run bench fuzz soak torture wheel install uninstall clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -108,6 +108,10 @@ install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD)
 	-@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
+
+# Removes what was installed last from this build directory, also by a test.
+uninstall:
+	@$(NINJA) $(BUILD) uninstall
 
 clean:
 	rm -rf build build-asan build-gcc build-clang build-fuzz pyro

@@ -297,9 +297,11 @@ static void print_issues(struct buf *out, const struct pyro_doctor *d, bool colo
 static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colour)
 {
 	AUTO_BUF struct buf installed = BUF_INIT(64 * 1024);
-	AUTO_FREE char *network = d->capabilities.guest_network
-					  ? mem_strdup("yes")
-					  : mem_printf("no (%s)", d->networking.reason);
+	AUTO_FREE char *network =
+		d->capabilities.guest_network
+			? mem_strdup("yes")
+			: mem_printf("no (%s)", d->networking.available ? "no guest can run"
+									: d->networking.reason);
 
 	texts(&installed, d->catalog.installed, DOCTOR_WIDTH);
 	form_labelled(out, DOCTOR_WIDTH, "Platform", d->platform);

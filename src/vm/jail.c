@@ -141,7 +141,7 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 	return 0;
 }
 
-/* What forbids an ordinary user the namespaces of a jail, where that is known. Static text. */
+/* What forbids the namespaces of a jail, where that is known. Static text. */
 static const char *why_forbidden(void)
 {
 	static const struct {
@@ -162,6 +162,8 @@ static const char *why_forbidden(void)
 		    strcmp(buf_text(&value), settings[i].bad) == 0)
 			return settings[i].fix;
 	}
+	if (geteuid() == 0)
+		return "give this container the capabilities SYS_ADMIN and NET_ADMIN";
 	return "allow unprivileged user namespaces, or run pyro as root";
 }
 

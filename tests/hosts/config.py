@@ -5,6 +5,7 @@ import json
 import os
 import re
 
+import docs
 from drivers import PYRO
 
 COMMAND = [PYRO, "mcp", "serve"]
@@ -268,6 +269,15 @@ def opencode_files(lab):
     assert found["configured_command"] == ["c"] == opencode_config(lab)["command"], found
 
 
+# docs/integrations
+
+def shown(page):
+    def test(lab):
+        docs.play(lab, docs.transcript(f"docs/integrations/{page}.md"), lab.project)
+    test.__doc__ = f"{page} goes as docs/integrations shows"
+    return test
+
+
 def bound(check):
     def test(lab):
         lab.env |= QUIET
@@ -282,5 +292,5 @@ def tests():
     for check in (claude_connects, claude_options, claude_keeps, claude_scopes,
                   claude_server_elsewhere, claude_shared, claude_corrupt, claude_off, claude_elsewhere,
                   codex_connects, codex_keeps, codex_other_forms, codex_corrupt,
-                  opencode_connects, opencode_files):
+                  opencode_connects, opencode_files, *map(shown, PLACE)):
         yield check.__doc__, bound(check)

@@ -1,15 +1,25 @@
-"""What README.md and docs/first-run.md show of a session is what happens."""
+"""What the documentation shows of a session is what happens. tests/agree/docs knows which page is
+played here, and which elsewhere."""
+import json
 import os
 import re
 import subprocess
+import sys
+
+import lab as labs
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 
 
-def transcript(name):
-    """The steps of the marked part."""
-    with open(f"{ROOT}/README.md", encoding="utf-8") as readme:
-        return parse(readme.read().split(f"<!-- transcript: {name} -->")[1].strip().splitlines()[1:-1])
+def blocks(page, kind):
+    """The fenced blocks of that kind."""
+    with open(f"{ROOT}/{page}", encoding="utf-8") as file:
+        return re.findall(rf"^```{kind}\n(.*?)^```$", file.read(), re.M | re.S)
+
+
+def transcript(page):
+    """The steps of all transcripts of a page, which are one session."""
+    return parse("".join(blocks(page, "console")).splitlines())
 
 
 def parse(lines):
@@ -57,7 +67,7 @@ class Shell:
 
 def environment(lab):
     """With pyro in PATH."""
-    return lab.env | {"PATH": f"{os.path.dirname(lab.pyro[-1])}:{os.environ['PATH']}"}
+    return lab.env | {"PATH": f"{os.path.dirname(lab.pyro[-1])}:{lab.env['PATH']}"}
 
 
 def play(lab, steps, directory):
@@ -74,31 +84,61 @@ def play(lab, steps, directory):
 def make_project(lab):
     project = f"{lab.dir}/project"
     os.mkdir(project)
-    subprocess.run("git init -q . && echo 'echo hello world' >hello.sh && echo s3cr3t >token",
+    subprocess.run("git init -q . && echo 'echo hello world' >hello.sh && echo s3cr3t >token && "
+                   "git add hello.sh && git -c user.name=a -c user.email=a commit -qm first",
                    shell=True, check=True, cwd=project, env=lab.env)
     return project
 
 
-def test_readme_workspaces(lab):
-    """the README's session with a workspace goes as it is shown"""
-    project = make_project(lab)
-    play(lab, transcript("workspaces"), project)
-    with open(f"{project}/hello.sh", encoding="utf-8") as file:
-        assert file.read() == "echo hello pyro\n"
+def test_readme(lab):
+    """the README's sessions go as they are shown"""
+    why_not = labs.ensure_environment("debian:12-build")
+    assert not why_not, why_not
+    play(lab, transcript("README.md"), make_project(lab))
 
 
-def test_readme_sessions(lab):
-    """the README's session with a shell, a service, a port and a secret goes as it is shown"""
-    project = make_project(lab)
-    subprocess.run("git add hello.sh && git -c user.name=a -c user.email=a commit -qm first",
-                   shell=True, check=True, cwd=project, env=lab.env)
-    play(lab, transcript("sessions"), project)
+def test_host_requirements(lab):
+    """doctor says what docs/host-requirements.md shows"""
+    play(lab, transcript("docs/host-requirements.md"), make_project(lab))
+
+
+def test_install(lab):
+    """demo, install and uninstall go as docs/install.md shows"""
+    with open(f"{labs.BUILD}/meson-info/intro-buildoptions.json", encoding="utf-8") as file:
+        [prefix] = [option["value"] for option in json.load(file) if option["name"] == "prefix"]
+    if prefix != "/usr/local":
+        raise labs.Skip(f"this build is for {prefix}")
+    lab.env["BUILD"] = os.path.relpath(labs.BUILD, ROOT)
+    play(lab, transcript("docs/install.md"), ROOT)
+    left = [name for _, _, files in os.walk(f"{lab.env['HOME']}/staged") for name in files]
+    assert not [name for name in left if not name.endswith(".pyc")], left
+
+
+def test_other_hosts(lab):
+    """the configuration in docs/integrations/other-hosts.md starts the server"""
+    [config] = blocks("docs/integrations/other-hosts.md", "json")
+    entry = json.loads(config)["mcpServers"]["pyro"]
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}}
+    done = subprocess.run([entry["command"], *entry["args"]], input=json.dumps(hello) + "\n", text=True,
+                          env=environment(lab), cwd=make_project(lab), timeout=20, check=True,
+                          stdout=subprocess.PIPE)
+    assert json.loads(done.stdout)["result"]["serverInfo"]["name"] == "pyro", done.stdout
+
+
+def test_other_agents(lab):
+    """the program in docs/integrations/other-hosts.md runs"""
+    [code] = blocks("docs/integrations/other-hosts.md", "python")
+    env = lab.env | {"PYTHONPATH": f"{ROOT}/python", "PYTHONDONTWRITEBYTECODE": "1",
+                     "PYRO_LIBRARY": f"{labs.BUILD}/src/api/libpyro.so.0"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=make_project(lab), text=True,
+                          timeout=60, check=True, stdout=subprocess.PIPE)
+    assert done.stdout == "hello world\n", done.stdout
 
 
 def test_first_run(lab):
     """the page of the first run and its picture show what happens"""
-    build = os.path.abspath(f"{os.path.dirname(lab.pyro[-1])}/../..")
     done = subprocess.run([f"{ROOT}/tools/first-run", "check"], timeout=200, check=False, text=True,
-                          env=lab.env | {"PYRO_BUILD": build, "TMPDIR": lab.dir},
+                          env=lab.env | {"PYRO_BUILD": labs.BUILD, "TMPDIR": lab.dir},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout
