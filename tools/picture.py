@@ -1,6 +1,6 @@
 """A terminal session as an animated SVG: CSS only, so that it also moves where it is an <img>.
 
-Commands are typed, each as fast as a quick typist; from then on time is real. Rows that appear
+Commands are typed by a quick typist, and what they show stays a moment; between, time is real. Rows that appear
 together are a group with an animation of its own; when the window is full, the whole moves up.
 Without animations, the end is shown.
 """
@@ -11,8 +11,8 @@ from screen import COLUMNS, ROWS
 
 CELL, LINE, FONT = 8, 18, 13.3  # of a character
 PAD, TITLE = 16, 34
-TYPED_S, TYPED_MAX_S = 0.025, 1.0  # a character, a command
-BEFORE_S, READ_S, ROW_S, READ_MAX_S, LAST_S = 0.3, 0.5, 0.06, 1.4, 3.0
+TYPED_S, TYPED_MAX_S = 0.02, 0.8  # a character, a command
+BEFORE_S, READ_S, ROW_S, READ_MAX_S, LAST_S = 0.3, 0.4, 0.05, 1.2, 3.0
 WIDTH, HEIGHT = COLUMNS * CELL + 2 * PAD, ROWS * LINE + TITLE + PAD
 STYLES = {"1": "b", "2": "d", "31": "r", "32": "g", "33": "y", "36": "c"}
 PROMPT = "$ "
@@ -31,8 +31,8 @@ class Film:
 
     def __init__(self):
         self.now, self.row = 0.0, 0
-        self.groups = []   # (moment, [svg of rows])
-        self.covers = []   # (typing begins, ends, row, columns)
+        self.groups = []  # (moment, [svg of rows])
+        self.covers = []  # (typing begins, ends, row, columns)
 
     def add(self, at, svg):
         if not self.groups or self.groups[-1][0] != at:
@@ -41,21 +41,19 @@ class Film:
         self.row += 1
 
     def shoot(self, shot):
-        for number, line in enumerate(wrapped([(shot.command.replace("\n", " "), "1")],
-                                              COLUMNS - len(PROMPT))):
-            self.type(line, PROMPT if not number else " " * len(PROMPT))
+        self.type(shot.command)
         begun = self.now
         for at, runs in shot.rows:
             for line in wrapped(runs, COLUMNS):
                 self.add(round(begun + at, 2), text(self.row, line))
         self.now = begun + shot.took + min(READ_S + ROW_S * len(shot.rows), READ_MAX_S)
 
-    def type(self, line, prompt):
-        self.add(round(self.now, 2), text(self.row, [(prompt, "32"), *line]))
-        begun = self.now + (BEFORE_S if prompt.strip() else 0)
-        columns = sum(len(part) for part, _ in line)
-        self.now = begun + min(columns * TYPED_S, TYPED_MAX_S)
-        self.covers.append((begun, self.now, self.row - 1, columns))
+    def type(self, command):
+        assert len(PROMPT + command) <= COLUMNS, command
+        self.add(round(self.now, 2), text(self.row, [(PROMPT, "32"), (command, "1")]))
+        begun = self.now + BEFORE_S
+        self.now = begun + min(len(command) * TYPED_S, TYPED_MAX_S)
+        self.covers.append((begun, self.now, self.row - 1, len(command)))
 
 
 def wrapped(runs, columns):
@@ -130,7 +128,7 @@ def draw(shots, title):
 <rect class="w" width="{WIDTH}" height="{HEIGHT}" rx="8"/>
 <circle cx="20" cy="17" r="5" fill="#ff5f57"/><circle cx="38" cy="17" r="5" fill="#febc2e"/>\
 <circle cx="56" cy="17" r="5" fill="#28c840"/>
-<text class="d" x="{WIDTH / 2}" y="22" text-anchor="middle"><tspan class="d">{title}</tspan></text>
+<text x="{WIDTH / 2}" y="22" text-anchor="middle"><tspan class="d">{title}</tspan></text>
 <svg x="{PAD}" y="{TITLE}" width="{COLUMNS * CELL}" height="{ROWS * LINE}">
 <g class="a" style="animation-name:s;{moments[-1][1]}">
 {chr(10).join(body)}
