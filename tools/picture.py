@@ -1,8 +1,8 @@
 """A terminal session as an animated SVG: CSS only, so that it also moves where it is an <img>.
 
-Commands are typed by a quick typist, and what they show stays a moment; between, time is real. Rows that appear
-together are a group with an animation of its own; when the window is full, the whole moves up.
-Without animations, the end is shown.
+Commands are typed by a quick typist, and what they show stays a moment; between, time is real. Rows
+that appear together are a group with an animation of its own; when the window is full, the whole
+moves up. Without animations, the end is shown.
 """
 import html
 import re
