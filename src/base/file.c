@@ -274,11 +274,12 @@ static bool is_same_file(int fd, const char *path)
 }
 
 /* One attempt: the descriptor, -1 with err, or -2 if somebody else holds the lock. */
-static int try_lock(const char *path, struct pyro_error *err)
+static int try_lock(const char *path, short type, struct pyro_error *err)
 {
 	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct flock lock = WHOLE_FILE;
 
+	lock.l_type = type;
 	if (fd < 0)
 		return err_sys(err, errno, "open lock '%s'", path);
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
@@ -289,16 +290,26 @@ static int try_lock(const char *path, struct pyro_error *err)
 	return is_same_file(fd, path) ? TAKE_FD(fd) : -2;
 }
 
-int file_lock(const char *path, int64_t deadline, struct pyro_error *err)
+static int take_lock(const char *path, short type, int64_t deadline, struct pyro_error *err)
 {
 	int fd;
 
-	while ((fd = try_lock(path, err)) == -2) {
+	while ((fd = try_lock(path, type, err)) == -2) {
 		if (deadline_left(deadline) == 0)
 			return err_set(err, PYRO_E_BUSY, "'%s' is locked by another process", path);
 		(void)poll(NULL, 0, LOCK_POLL_MS);
 	}
 	return fd;
+}
+
+int file_lock(const char *path, int64_t deadline, struct pyro_error *err)
+{
+	return take_lock(path, F_WRLCK, deadline, err);
+}
+
+int file_lock_shared(const char *path, int64_t deadline, struct pyro_error *err)
+{
+	return take_lock(path, F_RDLCK, deadline, err);
 }
 
 bool file_is_locked(const char *path)

@@ -48,6 +48,8 @@ int64_t dir_free_bytes(const char *path);
  * (closing it, or dying, releases it), or -1: PYRO_E_BUSY if somebody holds it until the deadline.
  */
 int file_lock(const char *path, int64_t deadline, struct pyro_error *err);
+/* The same, but with any number of others who share it. */
+int file_lock_shared(const char *path, int64_t deadline, struct pyro_error *err);
 /* Whether somebody holds the lock now. */
 bool file_is_locked(const char *path);
 

@@ -228,12 +228,18 @@ static int prune_initrds(struct prune *p, struct pyro_error *err)
 	return 0;
 }
 
-/* Blobs serve to install the same again, and images that share them; so they go with these. */
+/*
+ * Blobs serve to install the same again, and images that share them; so they go with these. While a
+ * pull is under way they are left alone.
+ */
 static int prune_blobs(struct prune *p, struct pyro_error *err)
 {
 	AUTO_FREE char *dir = mem_printf("%s/blobs", p->root);
+	AUTO_FD int lock_fd = store_lock_blobs(p->root, false, NULL);
 	AUTO_STRV char **names = names_in(dir);
 
+	if (lock_fd < 0)
+		return 0;
 	for (size_t i = 0; names[i]; i++) {
 		AUTO_FREE char *path = mem_printf("%s/%s", dir, names[i]);
 		struct stat st;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define REMOVE_MS 120000
+#define BLOBS_LOCK_MS 60000 /* prune has it for a moment only */
 #define LEAF_MAX 200
 #define LEAF_DIGITS 32
 
@@ -158,19 +159,35 @@ void store_close(struct install *install)
 	*install = (struct install)INSTALL_INIT;
 }
 
+static int make_subdir(const char *root, const char *name, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = mem_printf("%s/%s", root, name);
+
+	return dir_make(dir, 0700, err) == 0
+		       ? 0
+		       : err_hint(err, "set PYRO_ENVIRONMENT_CACHE_DIR to a directory that can be "
+				       "written");
+}
+
 int store_lock(const char *root, int64_t deadline, struct pyro_error *err)
 {
 	static const char *const subdirs[] = {"images", "kernels", "initrds", "tmp"};
 	AUTO_FREE char *lock = mem_printf("%s/lock", root);
 
-	for (size_t i = 0; i < ARRAY_SIZE(subdirs); i++) {
-		AUTO_FREE char *dir = mem_printf("%s/%s", root, subdirs[i]);
-
-		if (dir_make(dir, 0700, err) < 0)
-			return err_hint(err, "set PYRO_ENVIRONMENT_CACHE_DIR to a directory that "
-					     "can be written");
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(subdirs); i++)
+		if (make_subdir(root, subdirs[i], err) < 0)
+			return -1;
 	return file_lock(lock, deadline, err);
+}
+
+int store_lock_blobs(const char *root, bool is_shared, struct pyro_error *err)
+{
+	AUTO_FREE char *lock = mem_printf("%s/blobs.lock", root);
+
+	if (make_subdir(root, "blobs", err) < 0)
+		return -1;
+	return is_shared ? file_lock_shared(lock, deadline_in(BLOBS_LOCK_MS), err)
+			 : file_lock(lock, deadline_in(0), err);
 }
 
 int store_remove(const char *path, struct pyro_error *err)

@@ -6,19 +6,21 @@
  *	ROOT/kernels/ID/        manifest.json, vmlinux, modules/: shared by installs
  *	ROOT/kernels/current -> ID
  *	ROOT/initrds/           DIGEST.cpio, and KEY.json that says what each was made from
- *	ROOT/blobs/             HEX: a blob of an OCI image by its SHA-256; HEX.part: the beginning
- *of it ROOT/tmp/               what is being built; of the holder of the lock ROOT/lock
+ *	ROOT/blobs/             HEX: a blob of an OCI image by its SHA-256; HEX.part: its beginning
+ *	ROOT/tmp/               what is being built; of the holder of the lock ROOT/lock
  *
  * IDs come from digests, so what has a name never changes. Things are built in tmp and renamed into
  * place, and `current` is replaced as a whole: readers take no lock and never see a half state.
  * Whoever builds or removes holds the lock. It is inherited by every process that writes into tmp,
- * so once it is free, whatever lies in tmp is rubbish.
+ * so once it is free, whatever lies in tmp is rubbish. Blobs are fetched without it: whoever does
+ * shares the lock ROOT/blobs.lock until they are used, and locks the beginning of each.
  */
 #ifndef IMAGE_STORE_H
 #define IMAGE_STORE_H
 
 #include "image/manifest.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pyro_error;
@@ -59,6 +61,8 @@ void store_close(struct install *install);
 
 /* The lock, with every directory made. A descriptor, or -1: PYRO_E_BUSY after the deadline. */
 int store_lock(const char *root, int64_t deadline, struct pyro_error *err);
+/* The lock of blobs, shared; without `is_shared` an attempt at having it alone, as prune needs. */
+int store_lock_blobs(const char *root, bool is_shared, struct pyro_error *err);
 /* rm -r, also of what a namespace of this user left behind. */
 int store_remove(const char *path, struct pyro_error *err);
 /*

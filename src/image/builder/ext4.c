@@ -1,3 +1,8 @@
+/*
+ * libext2fs searches directories from their beginning, which makes a large one cost the square of
+ * its size. So every name is also kept in memory, in a search tree, and a new one is written to the
+ * last block of its directory. Directories have no index: a kernel takes them as they are.
+ */
 #include "image/builder/ext4.h"
 
 #include "base/clock.h"
@@ -8,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,9 +35,13 @@ struct ext4 {
 	char *path;
 	ext2_ino_t current;
 	ext2_file_t file; /* the current regular file, open for writing */
-	/* The directory of the entry before: tars keep a directory's entries together. */
-	char *parent_path;
-	ext2_ino_t parent;
+	void *names;      /* struct name, by directory and text: tsearch(3) */
+};
+
+struct name {
+	ext2_ino_t dir, ino;
+	bool is_dir;
+	const char *text; /* of a known one, right behind it */
 };
 
 static int ext4_error(const struct ext4 *fs, struct pyro_error *err, errcode_t code,
@@ -39,6 +49,12 @@ static int ext4_error(const struct ext4 *fs, struct pyro_error *err, errcode_t c
 {
 	if (code == EXT2_ET_BLOCK_ALLOC_FAIL || code == EXT2_ET_INODE_ALLOC_FAIL)
 		return err_set(err, PYRO_E_LIMIT, "write '%s': the image is full", subject);
+	if (code == EXT2_ET_EA_NO_SPACE)
+		return err_set(err, PYRO_E_LIMIT, "'%s' is more than fits beside a file", subject);
+	if (code == EXT2_ET_FILE_TOO_BIG)
+		return err_set(err, PYRO_E_LIMIT, "'%s' is too large", subject);
+	if (code == EMLINK)
+		return err_set(err, PYRO_E_LIMIT, "too many directories beside '%s'", subject);
 	if (code == EXT2_ET_SHORT_WRITE)
 		code = ENOSPC;
 	if (code < 256)
@@ -46,6 +62,131 @@ static int ext4_error(const struct ext4 *fs, struct pyro_error *err, errcode_t c
 	return err_set(err, PYRO_E_SYSTEM, "write '%s' to '%s': %s", subject, fs->path,
 		       error_message(code));
 }
+
+/* --- names ------------------------------------------------------------------------------ */
+
+static int compare_names(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	return x->dir == y->dir ? strcmp(x->text, y->text) : x->dir < y->dir ? -1 : 1;
+}
+
+/* NULL if the directory has no such name. */
+static struct name *find_name(const struct ext4 *fs, ext2_ino_t dir, const char *text)
+{
+	const struct name key = {.dir = dir, .text = text};
+	struct name *const *found = tfind(&key, &fs->names, compare_names);
+
+	return found ? *found : NULL;
+}
+
+static errcode_t know_name(struct ext4 *fs, ext2_ino_t dir, const char *text, ext2_ino_t ino,
+			   bool is_dir)
+{
+	size_t len = strlen(text) + 1;
+	struct name *name = mem_zalloc(1, sizeof(*name) + len);
+
+	*name = (struct name){dir, ino, is_dir, memcpy(name + 1, text, len)};
+	if (tsearch(name, &fs->names, compare_names))
+		return 0;
+	free(name);
+	return EXT2_ET_NO_MEMORY;
+}
+
+static void forget_name(struct ext4 *fs, struct name *name)
+{
+	(void)tdelete(name, &fs->names, compare_names);
+	free(name);
+}
+
+/* The one thing that mke2fs puts into a file system. */
+static errcode_t know_lost_found(struct ext4 *fs)
+{
+	static const char name[] = "lost+found";
+	ext2_ino_t ino;
+	errcode_t code = ext2fs_lookup(fs->fs, EXT2_ROOT_INO, name, sizeof(name) - 1, NULL, &ino);
+
+	return code ? code : know_name(fs, EXT2_ROOT_INO, name, ino, true);
+}
+
+/* Writes a name into a block of a directory: EXT2_ET_DIR_NO_SPACE if it does not fit. */
+static errcode_t put_name(struct ext4 *fs, char *block, const char *text, ext2_ino_t ino, int type)
+{
+	unsigned len = (unsigned)strlen(text), need = ext2fs_dir_rec_len((__u8)len, 0);
+	unsigned end = BLOCK_SIZE - sizeof(struct ext2_dir_entry_tail), room = 0, used = 0;
+
+	for (unsigned at = 0; at < end; at += room) {
+		struct ext2_dir_entry *e = (struct ext2_dir_entry *)(void *)(block + at);
+
+		(void)ext2fs_get_rec_len(fs->fs, e, &room);
+		used = e->inode ? ext2fs_dir_rec_len((__u8)ext2fs_dirent_name_len(e), 0) : 0;
+		if (room < sizeof(struct ext2_dir_entry_tail) || room > end - at)
+			return EXT2_ET_DIR_CORRUPTED;
+		if (room - used < need)
+			continue;
+		if (used) {
+			(void)ext2fs_set_rec_len(fs->fs, used, e);
+			e = (struct ext2_dir_entry *)(void *)(block + at + used);
+		}
+		(void)ext2fs_set_rec_len(fs->fs, room - used, e);
+		e->inode = ino;
+		ext2fs_dirent_set_name_len(e, (int)len);
+		ext2fs_dirent_set_file_type(e, type);
+		memcpy(e->name, text, len);
+		return 0;
+	}
+	return EXT2_ET_DIR_NO_SPACE;
+}
+
+/* The same with the last block of dir. */
+static errcode_t append_name(struct ext4 *fs, ext2_ino_t dir, const char *text, ext2_ino_t ino,
+			     int type)
+{
+	_Alignas(struct ext2_dir_entry) char block[BLOCK_SIZE];
+	struct ext2_inode inode;
+	blk64_t at = 0;
+	errcode_t code = ext2fs_read_inode(fs->fs, dir, &inode);
+
+	if (!code)
+		code = ext2fs_bmap2(fs->fs, dir, &inode, NULL, 0, inode.i_size / BLOCK_SIZE - 1,
+				    NULL, &at);
+	if (!code)
+		code = ext2fs_read_dir_block4(fs->fs, at, block, 0, dir);
+	if (!code)
+		code = put_name(fs, block, text, ino, type);
+	return code ? code : ext2fs_write_dir_block4(fs->fs, at, block, 0, dir);
+}
+
+/* A name for ino that dir does not have yet. */
+static errcode_t add_name(struct ext4 *fs, ext2_ino_t dir, const char *text, ext2_ino_t ino,
+			  int type)
+{
+	errcode_t code = append_name(fs, dir, text, ino, type);
+
+	if (code == EXT2_ET_DIR_NO_SPACE) {
+		code = ext2fs_expand_dir(fs->fs, dir);
+		if (!code)
+			code = append_name(fs, dir, text, ino, type);
+	}
+	return code ? code : know_name(fs, dir, text, ino, type == EXT2_FT_DIR);
+}
+
+static errcode_t make_dir(struct ext4 *fs, ext2_ino_t parent, const char *text, ext2_ino_t *ret)
+{
+	struct ext2_inode inode;
+	errcode_t code = ext2fs_read_inode(fs->fs, parent, &inode);
+
+	if (!code && inode.i_links_count >= EXT2_LINK_MAX)
+		code = EMLINK;
+	if (!code)
+		code = ext2fs_new_inode(fs->fs, parent, LINUX_S_IFDIR | 0755, NULL, ret);
+	if (!code)
+		code = ext2fs_mkdir(fs->fs, parent, *ret, NULL);
+	return code ? code : add_name(fs, parent, text, *ret, EXT2_FT_DIR);
+}
+
+/* --- the image -------------------------------------------------------------------------- */
 
 /*
  * The journal is small because it is rewritten in circles and every block of it that a guest
@@ -96,6 +237,8 @@ struct ext4 *ext4_new(const char *path, int64_t size_bytes, const char *label, c
 	if (!code)
 		code = ext2fs_read_bitmaps(fs->fs);
 	if (!code)
+		code = know_lost_found(fs);
+	if (!code)
 		return fs;
 	(void)ext4_error(fs, err, code, "/");
 	return ext4_free(fs);
@@ -109,8 +252,8 @@ struct ext4 *ext4_free(struct ext4 *fs)
 		(void)ext2fs_file_close(fs->file);
 	if (fs->fs)
 		ext2fs_free(fs->fs);
+	tdestroy(fs->names, free);
 	free(fs->path);
-	free(fs->parent_path);
 	free(fs);
 	return NULL;
 }
@@ -124,55 +267,28 @@ int ext4_close(struct ext4 *fs, struct pyro_error *err)
 	return r;
 }
 
-/* --- names ------------------------------------------------------------------------------ */
-
-/* A directory entry for ino, where the directory may first need another block. */
-static errcode_t add_name(struct ext4 *fs, ext2_ino_t dir, const char *name, ext2_ino_t ino,
-			  int type)
-{
-	errcode_t code = ext2fs_link(fs->fs, dir, name, ino, type);
-
-	if (code != EXT2_ET_DIR_NO_SPACE)
-		return code;
-	code = ext2fs_expand_dir(fs->fs, dir);
-	return code ? code : ext2fs_link(fs->fs, dir, name, ino, type);
-}
-
-static errcode_t make_dir(struct ext4 *fs, ext2_ino_t parent, const char *name, ext2_ino_t *ret)
-{
-	errcode_t code = ext2fs_mkdir(fs->fs, parent, 0, name);
-
-	if (code == EXT2_ET_DIR_NO_SPACE) {
-		code = ext2fs_expand_dir(fs->fs, parent);
-		if (!code)
-			code = ext2fs_mkdir(fs->fs, parent, 0, name);
-	}
-	return code ? code : ext2fs_lookup(fs->fs, parent, name, (int)strlen(name), NULL, ret);
-}
+/* --- paths ------------------------------------------------------------------------------ */
 
 static int refuse(struct pyro_error *err, const char *path, const char *why)
 {
 	return err_set(err, PYRO_E_INVALID, "'%s' %s", path, why);
 }
 
-/* Steps from dir into its subdirectory `name`, which is made if missing. */
-static int enter(struct ext4 *fs, ext2_ino_t *dir, const char *name, const char *path,
+/* Steps from dir into its subdirectory `text`, which is made if missing. */
+static int enter(struct ext4 *fs, ext2_ino_t *dir, const char *text, const char *path,
 		 struct pyro_error *err)
 {
-	struct ext2_inode inode;
-	ext2_ino_t ino;
-	errcode_t code = ext2fs_lookup(fs->fs, *dir, name, (int)strlen(name), NULL, &ino);
+	const struct name *name = find_name(fs, *dir, text);
+	errcode_t code;
 
-	if (code == EXT2_ET_FILE_NOT_FOUND)
-		code = make_dir(fs, *dir, name, &ino);
-	if (!code)
-		code = ext2fs_read_inode(fs->fs, ino, &inode);
-	if (code)
-		return ext4_error(fs, err, code, path);
-	if (!LINUX_S_ISDIR(inode.i_mode))
+	if (name && !name->is_dir)
 		return refuse(err, path, "leads through something that is not a directory");
-	*dir = ino;
-	return 0;
+	if (name) {
+		*dir = name->ino;
+		return 0;
+	}
+	code = make_dir(fs, *dir, text, dir);
+	return code ? ext4_error(fs, err, code, path) : 0;
 }
 
 /* A copy of path without empty and "." components; "" for the root. NULL with err. */
@@ -209,72 +325,57 @@ static int find_parent(struct ext4 *fs, char *path, const char *given, ext2_ino_
 		       const char **ret_name, struct pyro_error *err)
 {
 	char *slash = strrchr(path, '/'), *rest = path, *part;
-	AUTO_FREE char *whole = NULL;
-	ext2_ino_t dir = EXT2_ROOT_INO;
 
-	*ret_dir = dir;
+	*ret_dir = EXT2_ROOT_INO;
 	*ret_name = slash ? slash + 1 : path;
 	if (!slash)
 		return 0;
 	*slash = '\0';
-	if (fs->parent_path && strcmp(fs->parent_path, path) == 0) {
-		*ret_dir = fs->parent;
-		return 0;
-	}
-	free(fs->parent_path);
-	fs->parent_path = NULL;
-	whole = mem_strdup(path);
 	while ((part = strsep(&rest, "/")))
-		if (enter(fs, &dir, part, given, err) < 0)
+		if (enter(fs, ret_dir, part, given, err) < 0)
 			return -1;
-	fs->parent_path = TAKE_PTR(whole);
-	fs->parent = *ret_dir = dir;
 	return 0;
 }
 
 /* Takes away one name of something that is no directory, and the inode with the last name. */
-static errcode_t drop(struct ext4 *fs, ext2_ino_t dir, const char *name, ext2_ino_t ino,
-		      struct ext2_inode_large *inode)
+static errcode_t drop(struct ext4 *fs, struct name *name)
 {
-	struct ext2_inode *small = EXT2_INODE(inode);
-	errcode_t code = ext2fs_unlink(fs->fs, dir, name, ino, 0);
+	struct ext2_inode_large inode;
+	struct ext2_inode *small = EXT2_INODE(&inode);
+	ext2_ino_t ino = name->ino;
+	errcode_t code = ext2fs_read_inode_full(fs->fs, ino, small, sizeof(inode));
 
+	if (!code)
+		code = ext2fs_unlink(fs->fs, name->dir, name->text, ino, 0);
 	if (code)
 		return code;
-	if (--inode->i_links_count == 0) {
-		code = ext2fs_free_ext_attr(fs->fs, ino, inode);
+	forget_name(fs, name);
+	if (--inode.i_links_count == 0) {
+		code = ext2fs_free_ext_attr(fs->fs, ino, &inode);
 		if (!code && ext2fs_inode_has_valid_blocks2(fs->fs, small))
 			code = ext2fs_punch(fs->fs, ino, small, NULL, 0, ~0ULL);
 		if (code)
 			return code;
-		inode->i_dtime = (uint32_t)inode->i_mtime;
+		inode.i_dtime = (uint32_t)inode.i_mtime;
 		ext2fs_inode_alloc_stats2(fs->fs, ino, -1, 0);
 	}
-	return ext2fs_write_inode_full(fs->fs, ino, small, sizeof(*inode));
+	return ext2fs_write_inode_full(fs->fs, ino, small, sizeof(inode));
 }
 
 /*
  * Makes room for a new entry. *ret is 0, or a directory that stays because the new one is a
  * directory, too.
  */
-static int clear_name(struct ext4 *fs, ext2_ino_t dir, const char *name, bool want_dir,
+static int clear_name(struct ext4 *fs, ext2_ino_t dir, const char *text, bool want_dir,
 		      ext2_ino_t *ret, const char *path, struct pyro_error *err)
 {
-	struct ext2_inode_large inode;
-	ext2_ino_t ino;
-	errcode_t code = ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, &ino);
+	struct name *name = find_name(fs, dir, text);
+	errcode_t code;
 
-	*ret = 0;
-	if (code == EXT2_ET_FILE_NOT_FOUND)
-		return 0;
-	if (!code)
-		code = ext2fs_read_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
-	if (!code && LINUX_S_ISDIR(inode.i_mode)) {
-		*ret = ino;
+	*ret = name && name->is_dir ? name->ino : 0;
+	if (*ret)
 		return want_dir ? 0 : refuse(err, path, "would replace a directory");
-	}
-	if (!code)
-		code = drop(fs, dir, name, ino, &inode);
+	code = name ? drop(fs, name) : 0;
 	return code ? ext4_error(fs, err, code, path) : 0;
 }
 
@@ -367,14 +468,11 @@ static errcode_t make_inode(struct ext4 *fs, ext2_ino_t dir, const char *name,
 static errcode_t make_symlink(struct ext4 *fs, ext2_ino_t dir, const char *name, const char *target,
 			      ext2_ino_t *ret)
 {
-	errcode_t code = ext2fs_symlink(fs->fs, dir, 0, name, target);
+	errcode_t code = ext2fs_new_inode(fs->fs, dir, LINUX_S_IFLNK | 0777, NULL, ret);
 
-	if (code == EXT2_ET_DIR_NO_SPACE) {
-		code = ext2fs_expand_dir(fs->fs, dir);
-		if (!code)
-			code = ext2fs_symlink(fs->fs, dir, 0, name, target);
-	}
-	return code ? code : ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, ret);
+	if (!code)
+		code = ext2fs_symlink(fs->fs, dir, *ret, NULL, target);
+	return code ? code : add_name(fs, dir, name, *ret, EXT2_FT_SYMLINK);
 }
 
 /* What make_dir and ext2fs_symlink made gets its owner, permissions and times. */
@@ -418,8 +516,7 @@ int ext4_add(struct ext4 *fs, const struct ext4_entry *e, struct pyro_error *err
 		return refuse(err, e->path, "is a symbolic link to an impossible target");
 	if (*path && find_parent(fs, path, e->path, &dir, &name, err) < 0)
 		return -1;
-	if (*path && !e->is_new &&
-	    clear_name(fs, dir, name, S_ISDIR(e->mode), &ino, e->path, err) < 0)
+	if (*path && clear_name(fs, dir, name, S_ISDIR(e->mode), &ino, e->path, err) < 0)
 		return -1;
 	code = make_entry(fs, dir, name, e, &ino);
 	if (!code && S_ISREG(e->mode))
@@ -474,16 +571,19 @@ int ext4_link(struct ext4 *fs, const char *path, const char *existing, struct py
 	AUTO_FREE char *from = clean ? normalise(existing, err) : NULL;
 	struct ext2_inode_large inode;
 	ext2_ino_t dir, ino, is_dir;
+	const struct name *file;
 	const char *name;
 	errcode_t code;
 
 	if (!from || find_parent(fs, from, existing, &dir, &name, err) < 0)
 		return -1;
-	code = ext2fs_lookup(fs->fs, dir, name, (int)strlen(name), NULL, &ino);
-	if (!code)
-		code = ext2fs_read_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
-	if (code || LINUX_S_ISDIR(inode.i_mode))
+	file = find_name(fs, dir, name);
+	if (!file || file->is_dir)
 		return refuse(err, path, "is a link to a file that is not there");
+	ino = file->ino;
+	code = ext2fs_read_inode_full(fs->fs, ino, EXT2_INODE(&inode), sizeof(inode));
+	if (code)
+		return ext4_error(fs, err, code, path);
 	if (inode.i_links_count >= EXT2_LINK_MAX)
 		return refuse(err, path, "is one link too many");
 	inode.i_links_count++;

@@ -28,7 +28,6 @@ struct ext4_entry {
 	uint32_t mtime_ns;
 	const char *target;            /* of a symbolic link */
 	uint32_t dev_major, dev_minor; /* of a device */
-	bool is_new;                   /* nothing has that name: it need not be looked for */
 };
 
 /*

@@ -13,6 +13,7 @@
 
 #define CHUNK (256 * 1024)
 #define XATTR_MAX 65536
+#define ID_MAX 4294967294 /* one more means nobody */
 
 struct reader {
 	const struct untar_source *source;
@@ -112,7 +113,7 @@ static int add_content(struct ext4 *fs, struct archive *archive, struct archive_
 	return ext4_finish(fs, archive_entry_size(entry), err);
 }
 
-int untar_add(struct ext4 *fs, const char *path, bool is_new, struct archive *archive,
+int untar_add(struct ext4 *fs, const char *path, struct archive *archive,
 	      struct archive_entry *entry, struct pyro_error *err)
 {
 	const char *target = archive_entry_symlink(entry);
@@ -126,9 +127,11 @@ int untar_add(struct ext4 *fs, const char *path, bool is_new, struct archive *ar
 		.target = target ? target : "",
 		.dev_major = (uint32_t)archive_entry_rdevmajor(entry),
 		.dev_minor = (uint32_t)archive_entry_rdevminor(entry),
-		.is_new = is_new && archive_entry_filetype(entry) != AE_IFDIR,
 	};
 
+	if (archive_entry_uid(entry) < 0 || archive_entry_uid(entry) > ID_MAX ||
+	    archive_entry_gid(entry) < 0 || archive_entry_gid(entry) > ID_MAX)
+		return err_set(err, PYRO_E_INVALID, "'%.200s' has an owner that cannot be", path);
 	if (ext4_add(fs, &e, err) < 0)
 		return -1;
 	if (S_ISREG(e.mode) && add_content(fs, archive, entry, err) < 0)
@@ -146,7 +149,7 @@ static int add_entry(void *ctx, struct archive *archive, struct archive_entry *e
 		return err_set(err, PYRO_E_INVALID, "an entry of the archive has no usable name");
 	if (archive_entry_hardlink(entry))
 		return ext4_link(fs, path, archive_entry_hardlink(entry), err);
-	return untar_add(fs, path, false, archive, entry, err);
+	return untar_add(fs, path, archive, entry, err);
 }
 
 int untar_to_ext4(const struct untar_source *source, struct ext4 *fs, struct pyro_error *err)

@@ -23,11 +23,8 @@ struct untar_source {
 /* All entries of the stream, which may be compressed. Stops at the first that cannot be taken. */
 int untar_to_ext4(const struct untar_source *source, struct ext4 *fs, struct pyro_error *err);
 
-/*
- * One entry that is no hard link, under another path than its own. is_new: nothing that is no
- * directory has that path yet.
- */
-int untar_add(struct ext4 *fs, const char *path, bool is_new, struct archive *archive,
+/* One entry that is no hard link, under another path than its own. */
+int untar_add(struct ext4 *fs, const char *path, struct archive *archive,
 	      struct archive_entry *entry, struct pyro_error *err);
 
 /* Calls on_entry for each entry of a tar stream; it may read the data from `archive`. */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "image/builder/bootstrap.h"
 #include "image/builder/event.h"
 #include "image/oci/registry.h"
 #include "image/oci/spec.h"
@@ -40,6 +41,7 @@ struct fetch {
 	int n_running;
 	struct pyro_error error; /* the first; code PYRO_OK: none */
 	atomic_bool is_failed;   /* the same for those under way */
+	atomic_bool is_waiting;  /* for another pull, and has said so */
 	atomic_llong done_bytes;
 };
 
@@ -230,19 +232,41 @@ static bool is_cached(struct blob *b, const char *path)
 	return false;
 }
 
+static char *blob_path(const struct fetch *f, const char *digest)
+{
+	return mem_printf("%s/%s", f->dir, strchr(digest, ':') + 1);
+}
+
+/* The beginning, once nobody else fetches the same; a descriptor, or -1 with err. */
+static int lock_part(struct fetch *f, const char *part_path, struct pyro_error *err)
+{
+	int64_t deadline = deadline_in(BLOB_MS);
+	int fd = file_lock(part_path, deadline_in(0), err);
+
+	if (fd < 0 && err->code == PYRO_E_BUSY && !atomic_exchange(&f->is_waiting, true))
+		event_phase("wait");
+	while (fd < 0 && err->code == PYRO_E_BUSY && deadline_left(deadline) > 0 &&
+	       !atomic_load(&f->is_failed)) {
+		if (bootstrap_check_cancelled(err) < 0)
+			return -1;
+		fd = file_lock(part_path, deadline_in(PROGRESS_MS), err);
+	}
+	return fd;
+}
+
 static int fetch_layer(struct fetch *f, struct spec_layer *layer, struct pyro_error *err)
 {
-	AUTO_FREE char *path = mem_printf("%s/%s", f->dir, strchr(layer->digest, ':') + 1);
+	AUTO_FREE char *path = blob_path(f, layer->digest);
 	AUTO_FREE char *part_path = mem_printf("%s.part", path);
-	AUTO_FD int fd = -1;
-	struct blob b = {.f = f, .layer = layer, .part_path = part_path, .fd = -1};
+	AUTO_FD int fd = lock_part(f, part_path, err);
+	struct blob b = {.f = f, .layer = layer, .part_path = part_path, .fd = fd};
 
-	layer->path = mem_strdup(path);
-	if (is_cached(&b, path))
-		return 0;
-	b.fd = fd = open(part_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return err_sys(err, errno, "create '%s'", part_path);
+		return -1;
+	if (is_cached(&b, path)) {
+		(void)unlink(part_path);
+		return 0;
+	}
 	if (take_file(&b, fd, part_path, err) < 0)
 		return -1;
 	return complete(&b, path, err);
@@ -250,19 +274,22 @@ static int fetch_layer(struct fetch *f, struct spec_layer *layer, struct pyro_er
 
 /* --- all of them ------------------------------------------------------------------------ */
 
-/* The next layer that nobody has begun; one that occurs twice is fetched once. */
+/* A layer that occurs twice is fetched once. */
+static bool is_first(const struct spec *spec, size_t i)
+{
+	size_t first = 0;
+
+	while (strcmp(spec->layers[first].digest, spec->layers[i].digest) != 0)
+		first++;
+	return first == i;
+}
+
+/* The next layer that nobody has begun. */
 static struct spec_layer *next_layer(struct fetch *f)
 {
-	struct spec_layer *layers = f->spec->layers;
-
-	for (; f->next < f->spec->n_layers; f->next++) {
-		size_t i = 0;
-
-		while (strcmp(layers[i].digest, layers[f->next].digest) != 0)
-			i++;
-		if (i == f->next)
-			return &layers[f->next++];
-	}
+	while (f->next < f->spec->n_layers)
+		if (is_first(f->spec, f->next++))
+			return &f->spec->layers[f->next - 1];
 	return NULL;
 }
 
@@ -289,29 +316,32 @@ static void *run(void *ctx)
 	return NULL;
 }
 
-/* Layers that occurred twice have one file. */
 static int64_t total_bytes(const struct spec *spec)
 {
 	int64_t total = 0;
 
-	for (size_t i = 0; i < spec->n_layers; i++) {
-		size_t first = 0;
-
-		while (strcmp(spec->layers[first].digest, spec->layers[i].digest) != 0)
-			first++;
-		total += first == i ? spec->layers[i].size : 0;
-	}
+	for (size_t i = 0; i < spec->n_layers; i++)
+		total += is_first(spec, i) ? spec->layers[i].size : 0;
 	return total;
 }
 
-static void share_paths(const struct fetch *f)
+static int check_space(const struct fetch *f, struct pyro_error *err)
 {
-	for (size_t i = 0; i < f->spec->n_layers; i++) {
-		struct spec_layer *layer = &f->spec->layers[i];
+	int64_t free_bytes = dir_free_bytes(f->dir), need = total_bytes(f->spec);
+	struct stat st;
 
-		if (!layer->path)
-			layer->path = mem_printf("%s/%s", f->dir, strchr(layer->digest, ':') + 1);
+	for (size_t i = 0; i < f->spec->n_layers; i++) {
+		AUTO_FREE char *path = blob_path(f, f->spec->layers[i].digest);
+		AUTO_FREE char *part_path = mem_printf("%s.part", path);
+
+		if (is_first(f->spec, i) && (stat(path, &st) == 0 || stat(part_path, &st) == 0))
+			need -= st.st_size;
 	}
+	if (free_bytes < 0 || need <= free_bytes)
+		return 0;
+	return err_set(err, PYRO_E_NO_SPACE,
+		       "'%s' has %lld MiB free, and the image's layers need %lld MiB", f->dir,
+		       (long long)(free_bytes >> 20), (long long)(need >> 20) + 1);
 }
 
 /* Tells how it goes until all threads have ended. */
@@ -349,7 +379,7 @@ int fetch_layers(struct registry *registry, const char *root, struct spec *spec,
 	pthread_t threads[THREADS];
 	int n = 0;
 
-	if (dir_make(dir, 0700, err) < 0)
+	if (check_space(&f, err) < 0)
 		return -1;
 	(void)pthread_mutex_lock(&f.lock);
 	while (n < THREADS && pthread_create(&threads[n], NULL, run, &f) == 0)
@@ -365,6 +395,7 @@ int fetch_layers(struct registry *registry, const char *root, struct spec *spec,
 		*err = f.error;
 		return -1;
 	}
-	share_paths(&f);
+	for (size_t i = 0; i < spec->n_layers; i++)
+		spec->layers[i].path = blob_path(&f, spec->layers[i].digest);
 	return file_sync_dir(dir, err);
 }

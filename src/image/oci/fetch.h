@@ -13,7 +13,10 @@ struct spec;
 /* What the reference stands for now, all but the layers' paths. */
 int fetch_spec(struct registry *registry, const struct reference *reference, struct spec *ret,
 	       struct pyro_error *err);
-/* The layers, several at a time, with progress as event.h has it. The store's lock is held. */
+/*
+ * The layers, several at a time, with progress as event.h has it; one that another pull fetches is
+ * waited for. The lock of the store's blobs is shared. PYRO_E_NO_SPACE if they cannot fit.
+ */
 int fetch_layers(struct registry *registry, const char *root, struct spec *spec,
 		 struct pyro_error *err);
 

@@ -272,7 +272,7 @@ static int write_entry(struct pass *pass, struct archive *a, struct archive_entr
 
 	if (!first)
 		return 0;
-	r = untar_add(pass->fs, first, true, a, entry, err);
+	r = untar_add(pass->fs, first, a, entry, err);
 	while (r == 0 && (also = tree_file_path(file, &cursor))) {
 		r = ext4_link(pass->fs, also, first, err);
 		free(also);

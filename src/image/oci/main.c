@@ -142,7 +142,17 @@ static int install(const struct build *b, struct job *job, struct pyro_error *er
 
 /* --- the image -------------------------------------------------------------------------- */
 
-static int find_image(const struct build *b, struct job *job, struct pyro_error *err)
+/* Whether what the name stands for now is what is installed. */
+static bool is_current(const char *root, const struct job *job)
+{
+	AUTO_INSTALL struct install old = INSTALL_INIT;
+
+	return store_open(&old, root, job->name, NULL) == 0 &&
+	       strcmp(manifest_text(&old.image, "digest"), job->spec.digest) == 0;
+}
+
+/* What is on this machine, with the store locked, which gives a place for copies. */
+static int find_local(const struct build *b, struct job *job, struct pyro_error *err)
 {
 	switch (job->reference.kind) {
 	case REFERENCE_LAYOUT:
@@ -152,49 +162,59 @@ static int find_image(const struct build *b, struct job *job, struct pyro_error 
 	case REFERENCE_REGISTRY:
 		break;
 	}
-	job->registry = registry_new(&job->reference, login_find(job->reference.registry));
-	return fetch_spec(job->registry, &job->reference, &job->spec, err);
-}
-
-/* Whether what the name stands for now is what is installed. */
-static bool is_current(const struct build *b, const struct job *job)
-{
-	AUTO_INSTALL struct install old = INSTALL_INIT;
-
-	return store_open(&old, b->root, job->name, NULL) == 0 &&
-	       strcmp(manifest_text(&old.image, "digest"), job->spec.digest) == 0;
+	return 0;
 }
 
 static int make_image(const struct build *b, struct job *job, struct pyro_error *err)
 {
-	if (find_image(b, job, err) < 0)
+	if (find_local(b, job, err) < 0)
 		return -1;
-	if (is_current(b, job))
+	if (is_current(b->root, job)) /* by another pull in the meantime, too */
 		return 0;
-	if (job->registry) {
-		event_phase("download");
-		if (fetch_layers(job->registry, b->root, &job->spec, err) < 0)
-			return -1;
-	}
 	event_phase("unpack");
 	if (layers_unpack(&job->spec, b->tmp, &job->layers, err) < 0)
 		return -1;
 	return install(b, job, err);
 }
 
+static int build_image(struct job *job, const char *root, struct pyro_error *err)
+{
+	struct build b;
+	int r;
+
+	if (build_begin(&b, root, err) < 0)
+		return -1;
+	r = make_image(&b, job, err);
+	layers_done(&job->layers);
+	return build_end(&b, r, err);
+}
+
+/* The network is waited for without the store's lock, so one pull does not wait for another. */
+static int pull_image(struct job *job, const char *root, struct pyro_error *err)
+{
+	AUTO_FD int blobs_fd = store_lock_blobs(root, true, err);
+
+	if (blobs_fd < 0)
+		return -1;
+	job->registry = registry_new(&job->reference, login_find(job->reference.registry));
+	if (fetch_spec(job->registry, &job->reference, &job->spec, err) < 0)
+		return -1;
+	if (is_current(root, job))
+		return 0;
+	event_phase("download");
+	if (fetch_layers(job->registry, root, &job->spec, err) < 0)
+		return -1;
+	return build_image(job, root, err);
+}
+
 static int run(const char *name, const char *root, struct pyro_error *err)
 {
 	struct job job = {.name = name};
-	struct build b;
 	int r = reference_parse(name, &job.reference, err);
 
 	if (r == 0)
-		r = build_begin(&b, root, err);
-	if (r == 0) {
-		r = make_image(&b, &job, err);
-		layers_done(&job.layers);
-		r = build_end(&b, r, err);
-	}
+		r = job.reference.kind == REFERENCE_REGISTRY ? pull_image(&job, root, err)
+							     : build_image(&job, root, err);
 	spec_done(&job.spec);
 	(void)registry_free(job.registry);
 	reference_done(&job.reference);

@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 
 #define ENTRIES_MAX 2000000
-#define DIR_ENTRIES_MAX 50000 /* the image is written with linear directories */
 #define DEPTH_MAX 256
 #define LINKS_MAX 40
 #define NAME_BYTES_MAX 255
@@ -31,7 +30,6 @@ struct node {
 	struct tree_file *file; /* NULL: a directory that no entry describes */
 	char *name;
 	uint64_t hash;
-	size_t n_children;
 	unsigned depth;
 	unsigned layer;   /* the last that had it, or something below it */
 	unsigned swept;   /* the last that cleared it */
@@ -108,9 +106,9 @@ static int refuse(struct pyro_error *err, const char *path, const char *why)
 		       why);
 }
 
-static int too_much(struct pyro_error *err, const char *what)
+static int too_much(struct pyro_error *err)
 {
-	return err_set(err, PYRO_E_LIMIT, "the image has too many %s", what);
+	return err_set(err, PYRO_E_LIMIT, "the image has more than %d files", ENTRIES_MAX);
 }
 
 /* --- nodes ------------------------------------------------------------------------------ */
@@ -166,9 +164,8 @@ static struct node *make(struct tree *t, struct node *parent, const char *name, 
 		(void)refuse(err, name, "is too long or too deep");
 		return NULL;
 	}
-	if (parent->n_children >= DIR_ENTRIES_MAX || t->n_nodes >= ENTRIES_MAX) {
-		(void)too_much(err, parent->n_children >= DIR_ENTRIES_MAX ? "files in a directory"
-									  : "files");
+	if (t->n_nodes >= ENTRIES_MAX) {
+		(void)too_much(err);
 		return NULL;
 	}
 	if (++t->n_nodes > t->table_size)
@@ -183,7 +180,6 @@ static struct node *make(struct tree *t, struct node *parent, const char *name, 
 	if (parent->first)
 		parent->first->prev = n;
 	t->nodes = parent->first = n;
-	parent->n_children++;
 	slot = &t->table[n->hash & (t->table_size - 1)];
 	n->chain = *slot;
 	*slot = n;
@@ -203,7 +199,6 @@ static void take_away(struct tree *t, struct node *n)
 		n->parent->first = n->next;
 	if (n->next)
 		n->next->prev = n->prev;
-	n->parent->n_children--;
 	n->version++;
 }
 
@@ -383,7 +378,7 @@ int tree_add(struct tree *t, const char *path, mode_t mode, const char *target, 
 	struct tree_file *file;
 
 	if (++t->n_entries > ENTRIES_MAX)
-		return too_much(err, "files");
+		return too_much(err);
 	if (S_ISLNK(mode) && (!target || !*target || strlen(target) >= PATH_MAX))
 		return refuse(err, path, "is a symbolic link to an impossible target");
 	file = make_file(t, layer, place);
@@ -398,7 +393,7 @@ int tree_link(struct tree *t, const char *path, const char *existing, unsigned l
 	struct node *n;
 
 	if (++t->n_entries > ENTRIES_MAX)
-		return too_much(err, "files");
+		return too_much(err);
 	if (look_up(t, existing, &n, err) < 0)
 		return -1;
 	if (!n || is_dir(n))
@@ -411,7 +406,7 @@ int tree_remove(struct tree *t, const char *path, unsigned layer, struct pyro_er
 	struct node *n;
 
 	if (++t->n_entries > ENTRIES_MAX)
-		return too_much(err, "files");
+		return too_much(err);
 	if (look_up(t, path, &n, err) < 0 || n == &t->root)
 		return n == &t->root ? refuse(err, path, "removes the root") : -1;
 	if (!n)
@@ -427,7 +422,7 @@ int tree_clear(struct tree *t, const char *path, unsigned layer, struct pyro_err
 	struct node *n;
 
 	if (++t->n_entries > ENTRIES_MAX)
-		return too_much(err, "files");
+		return too_much(err);
 	if (look_up(t, path, &n, err) < 0)
 		return -1;
 	if (n && is_dir(n))
