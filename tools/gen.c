@@ -17,8 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Text of a table's cell. */
-static void cell(struct buf *out, const char *text)
+void gen_cell(struct buf *out, const char *text)
 {
 	for (; *text; text++)
 		buf_printf(out, *text == '|' ? "\\%c" : "%c", *text);
@@ -27,7 +26,7 @@ static void cell(struct buf *out, const char *text)
 static void md_row(struct buf *out, const char *form, const struct buf *text)
 {
 	buf_printf(out, "| `%s` | ", form);
-	cell(out, buf_text(text));
+	gen_cell(out, buf_text(text));
 	buf_puts(out, " |\n");
 }
 
@@ -83,7 +82,7 @@ static void md_fields(const struct rec_row *rec, const char *prefix, struct buf 
 	for (const struct rec_field *f = rec->fields; f->name; f++) {
 		buf_printf(out, "| `%s%s` | %s%s | ", prefix, f->name, kind_name(f),
 			   f->flags & NULLABLE && f->kind != KIND_REC ? " or null" : "");
-		cell(out, f->text);
+		gen_cell(out, f->text);
 		buf_puts(out, " |\n");
 		if (f->of) {
 			AUTO_FREE char *inner = mem_printf("%s%s%s.", prefix, f->name,
@@ -208,35 +207,61 @@ static void man_inputs(const struct op_row *op, struct buf *out)
 	}
 }
 
-static void man_command(const struct command *command, struct buf *out)
+static void man_title(const char *name, const char *summary, struct buf *out)
+{
+	buf_puts(out, ".\\\" " GEN_NOTE "\n.TH ");
+	for (const char *c = name; *c; c++)
+		buf_printf(out, "%c", *c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+	buf_puts(out, " 1 \"\" \"pyro " PYRO_VERSION "\"\n.SH NAME\n");
+	roff(out, name);
+	buf_puts(out, " \\- ");
+	roff(out, summary);
+	buf_puts(out, "\n.SH SYNOPSIS\n");
+}
+
+/* The page of one command. */
+static void man_command(const struct command *command, const char *name, struct buf *out)
 {
 	AUTO_BUF struct buf usage = BUF_INIT(1024);
 
 	command_usage(command, &usage);
-	buf_puts(out, ".SS ");
+	man_title(name, command->summary, out);
 	roff(out, buf_text(&usage));
-	buf_puts(out, "\n");
-	roff(out, command->summary);
-	buf_puts(out, ".\n");
+	buf_puts(out, "\n.SH DESCRIPTION\n");
 	roff(out, command->op ? command->op->usage : command->details);
 	buf_puts(out, "\n");
-	if (!command->op)
-		return;
-	man_inputs(command->op, out);
-	buf_puts(out, ".PP\nExamples:\n.PP\n.nf\n.RS\n");
-	for (const struct op_example *e = command->op->examples; e->command; e++) {
-		roff(out, e->command);
-		buf_puts(out, "\n");
+	if (command->op) {
+		buf_puts(out, ".SH OPTIONS\n");
+		man_inputs(command->op, out);
+		if (command_has_json(command))
+			buf_puts(out,
+				 ".TP\n.B \\-\\-json\nPrint one JSON object on standard output\n");
+		buf_puts(out, ".SH EXAMPLES\n.nf\n");
+		for (const struct op_example *e = command->op->examples; e->command; e++) {
+			roff(out, e->command);
+			buf_puts(out, "\n");
+		}
+		buf_puts(out, ".fi\n");
 	}
-	buf_puts(out, ".RE\n.fi\n");
+	buf_puts(out, ".SH SEE ALSO\n.BR pyro (1)\n");
+}
+
+/* "pyro-workspace-create". Owned by the caller. */
+static char *man_name(const struct command *command)
+{
+	char *name = mem_printf("pyro-%s", command->words);
+
+	for (char *c = name; *c; c++)
+		if (*c == ' ')
+			*c = '-';
+	return name;
 }
 
 static void make_man(struct buf *out)
 {
+	man_title("pyro", "disposable microVM workspaces for coding agents", out);
 	buf_puts(out,
-		 ".\\\" " GEN_NOTE "\n.TH PYRO 1 \"\" \"pyro " PYRO_VERSION "\"\n"
-		 ".SH NAME\npyro \\- disposable microVM workspaces for coding agents\n"
-		 ".SH SYNOPSIS\n.B pyro\n.I COMMAND\n[ARGUMENTS] [OPTIONS]\n"
+		 ".B pyro\n.I COMMAND\n[ARGUMENTS] [OPTIONS]\n"
 		 ".SH DESCRIPTION\n"
 		 "pyro gives a coding agent a bounded, disposable computer: a virtual machine\n"
 		 "in which commands run apart from the host, and which is deleted afterwards.\n"
@@ -244,9 +269,17 @@ static void make_man(struct buf *out)
 		 "With \\fB\\-\\-json\\fP a command prints exactly one JSON object, also for "
 		 "an error.\n"
 		 ".SH COMMANDS\n");
-	for (size_t i = 0; i < commands_count; i++)
-		if (commands[i].words)
-			man_command(&commands[i], out);
+	for (size_t i = 0; i < commands_count; i++) {
+		AUTO_FREE char *name = commands[i].words ? man_name(&commands[i]) : NULL;
+
+		if (!name)
+			continue;
+		buf_puts(out, ".TP\n.BR ");
+		roff(out, name);
+		buf_puts(out, " (1)\n");
+		roff(out, commands[i].summary);
+		buf_puts(out, ".\n");
+	}
 	buf_puts(out, ".SH EXIT STATUS\n"
 		      "0 done, 2 wrong usage, 125 pyro\\(aqs own failure, 128+n ended by signal n\n"
 		      "(141: nobody reads the output any more).\n"
@@ -256,6 +289,8 @@ static void make_man(struct buf *out)
 		      ".TP\n.B PYRO_ACCEL\nauto, kvm or tcg: the accelerator of guests.\n"
 		      ".TP\n.B PYRO_ENVIRONMENT_CACHE_DIR\nWhere environments are kept; default\n"
 		      "~/.cache/pyro\\-mcp/environments.\n"
+		      ".TP\n.B XDG_STATE_HOME\nWorkspaces and VMs are kept in its directory pyro; "
+		      "default\n~/.local/state.\n"
 		      ".TP\n.B OLLAMA_BASE_URL, OLLAMA_MODEL\nThe server and the model of\n"
 		      "\\fBdemo ollama\\fP.\n");
 }
@@ -281,6 +316,7 @@ static const struct {
 } files[] = {
 	{"docs/reference", "cli.md", make_cli},
 	{"docs/reference", "errors.md", make_errors},
+	{"docs/reference", "mcp.md", gen_mcp},
 	{"docs/man", "pyro.1", make_man},
 	{"completions", "pyro.bash", make_bash},
 	{"completions", "_pyro", make_zsh},
@@ -291,16 +327,35 @@ static const struct {
 	{"python/pyro_mcp", "errors.py", gen_errors},
 };
 
+static int write_file(const char *root, const char *dir, const char *name, const struct buf *text,
+		      struct pyro_error *err)
+{
+	AUTO_FREE char *in = mem_printf("%s/%s", root, dir);
+	AUTO_FREE char *path = mem_printf("%s/%s", in, name);
+
+	if (dir_make(in, 0755, err) < 0)
+		return -1;
+	return file_write_atomic(path, buf_text(text), text->len, 0644, err);
+}
+
 static int make_all(const char *root, struct pyro_error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
-		AUTO_FREE char *dir = mem_printf("%s/%s", root, files[i].dir);
-		AUTO_FREE char *path = mem_printf("%s/%s", dir, files[i].name);
 
 		files[i].make(&out);
-		if (dir_make(dir, 0755, err) < 0 ||
-		    file_write_atomic(path, buf_text(&out), out.len, 0644, err) < 0)
+		if (write_file(root, files[i].dir, files[i].name, &out, err) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < commands_count; i++) {
+		AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
+		AUTO_FREE char *name = commands[i].words ? man_name(&commands[i]) : NULL;
+		AUTO_FREE char *file = mem_printf("%s.1", name ? name : "");
+
+		if (!name)
+			continue;
+		man_command(&commands[i], name, &out);
+		if (write_file(root, "docs/man", file, &out, err) < 0)
 			return -1;
 	}
 	return 0;

@@ -14,6 +14,11 @@ void gen_methods(struct buf *out);
 void gen_records(struct buf *out);
 void gen_errors(struct buf *out);
 
+/* docs/reference/mcp.md */
+void gen_mcp(struct buf *out);
+/* Text of a table's cell in Markdown. */
+void gen_cell(struct buf *out, const char *text);
+
 /*
  * The headers include/pyro/{ops,error}.h as they are installed, in dir: the rows expanded and
  * documented. root is where the source is.
