@@ -129,7 +129,7 @@ More about one: pyro workspace file COMMAND --help
 
 # the help shows repeatable options once, with their form
 $ pyro workspace update --help | grep label
-Change the name and the labels of a workspace
+Change the name and the labels of a workspace, or keep it longer
   --label KEY=VALUE          Labels to set, by key (may be repeated)
   --clear-label KEY          Keys of labels to remove (may be repeated)
   # Set one label and remove another
