@@ -216,7 +216,7 @@ static int run(const struct request *r, json_t **ret, struct pyro_error *err)
 		return err_sys(err, errno, "open '%s'", r->root);
 	if (is_export && export_open(&out, r->path, err) < 0)
 		return -1;
-	if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, out.dir}, err) < 0)
+	if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, out.dir, -1}, err) < 0)
 		return -1;
 	q = qcow2_open(disk, root, r->snapshot, err);
 	if (!q)

@@ -21,20 +21,34 @@
 #define MAY_FORBID true
 #endif
 
-static int forbid_files(int link_dir, struct pyro_error *err)
+#define WORK_ACCESS                                                    \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR | \
+	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_SYM)
+
+/* Descriptors at once, where files are made. */
+#define WORK_FILES 64
+
+static int allow(int rules, int dir, uint64_t access, struct pyro_error *err)
+{
+	const struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = dir};
+
+	if (dir < 0 ||
+	    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) == 0)
+		return 0;
+	return err_sys(err, errno, "allow the output");
+}
+
+static int forbid_files(const struct confine_limits *limits, struct pyro_error *err)
 {
 	const struct landlock_ruleset_attr all = {.handled_access_fs = ALL_ACCESS};
-	const struct landlock_path_beneath_attr rule = {.allowed_access =
-								LANDLOCK_ACCESS_FS_MAKE_REG,
-							.parent_fd = link_dir};
 	AUTO_FD int rules =
 		(int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all.handled_access_fs), 0);
 
 	if (rules < 0)
 		return 0;
-	if (link_dir >= 0 &&
-	    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
-		return err_sys(err, errno, "allow the output");
+	if (allow(rules, limits->link_dir, LANDLOCK_ACCESS_FS_MAKE_REG, err) < 0 ||
+	    allow(rules, limits->work_dir, WORK_ACCESS, err) < 0)
+		return -1;
 	if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
 		return err_sys(err, errno, "forbid files");
 	return 0;
@@ -46,7 +60,7 @@ static int set_limits(const struct confine_limits *given, struct pyro_error *err
 		{RLIMIT_CPU, given->cpu_seconds},
 		{RLIMIT_CORE, 0},
 		{RLIMIT_AS, given->memory_bytes},
-		{RLIMIT_NOFILE, 0},
+		{RLIMIT_NOFILE, given->work_dir < 0 ? 0 : WORK_FILES},
 		{RLIMIT_NPROC, 0},
 	};
 	size_t n = MAY_FORBID ? ARRAY_SIZE(limits) : 2;
@@ -64,7 +78,7 @@ int confine(const struct confine_limits *limits, struct pyro_error *err)
 {
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, errno, "give up privileges");
-	if (MAY_FORBID && forbid_files(limits->link_dir, err) < 0)
+	if (MAY_FORBID && forbid_files(limits, err) < 0)
 		return -1;
 	return set_limits(limits, err);
 }

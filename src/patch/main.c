@@ -267,7 +267,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (git_libgit2_init() < 0)
 		(void)err_set(&err, PYRO_E_SYSTEM, "start libgit2: %s", git_error_last()->message);
-	else if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, -1}, &err) == 0)
+	else if (confine(&(struct confine_limits){MEMORY_BYTES, CPU_SECONDS, -1, -1}, &err) == 0)
 		result = is_diff ? run_diff(is_redacted, &err) : run_patch(is_apply, &err);
 	utf8_clean_line(err.message);
 	return report_end(is_diff ? STDOUT_FILENO : is_apply ? 5 : 3, result, &err);

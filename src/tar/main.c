@@ -19,9 +19,9 @@
 #include "base/parse.h"
 #include "helper/report.h"
 #include "tar/pack.h"
+#include "tar/place.h"
 #include "tar/project.h"
 #include "tar/tally.h"
-#include "tar/unpack.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -81,7 +81,7 @@ static json_t *run(enum mode mode, char **paths, int64_t bytes_max, struct pyro_
 	else if (mode == PACK_WHOLE)
 		r = project_pack_whole(paths[0], bytes_max, &tally, &skipped, err);
 	else
-		r = unpack(paths[0], paths[1], bytes_max, &tally, &type, err);
+		r = place_export(paths[0], paths[1], bytes_max, &tally, &type, err);
 	if (r < 0) {
 		json_decref(skipped.names);
 		return NULL;

@@ -2,7 +2,6 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "tar/tally.h"
 
 #include <archive.h>
@@ -10,8 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,58 +30,28 @@ struct dir {
 
 struct unpack {
 	struct archive *in;
-	bool is_ended; /* there was nothing more to read */
-	bool is_stopped;
+	bool is_ended;       /* there was nothing more to read */
 	bool is_in_content;  /* of an entry, whose header is complete */
 	size_t header_bytes; /* of the stream, for one header */
 	int64_t bytes_max;
 	struct tally *tally;
 	mode_t umask;
 
-	int fd;           /* of the directory that the item is made in */
-	const char *item; /* the name of the item there */
-	const char *type; /* of the item; NULL: it has not come */
-	char *parent;     /* the directory of the last entry, and its descriptor */
+	int fd;       /* of the directory that the item is made in */
+	bool is_any;  /* the item has come */
+	char *parent; /* the directory of the last entry, and its descriptor */
 	int parent_fd;
 	struct dir *dirs;
 	size_t n_dirs;
 	size_t dir_paths; /* bytes of the paths of dirs */
 };
 
-static sigset_t waiting_mask; /* what was blocked when the program began */
-
-static void on_signal(int sig)
-{
-	(void)sig;
-}
-
-/* The signals are blocked but while input is waited for, so that none is missed. */
-static void catch_signals(void)
-{
-	struct sigaction action = {.sa_handler = on_signal};
-	sigset_t mask;
-
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGTERM);
-	(void)sigaddset(&mask, SIGINT);
-	(void)sigprocmask(SIG_BLOCK, &mask, &waiting_mask);
-	(void)sigaction(SIGTERM, &action, NULL);
-	(void)sigaction(SIGINT, &action, NULL);
-}
-
 static la_ssize_t read_stream(struct archive *in, void *ctx, const void **ret_block)
 {
 	static char block[BLOCK];
-	struct pollfd input = {STDIN_FILENO, POLLIN, 0};
 	struct unpack *u = ctx;
-	ssize_t n;
+	ssize_t n = read(STDIN_FILENO, block, sizeof(block));
 
-	if (ppoll(&input, 1, NULL, &waiting_mask) < 0) {
-		u->is_stopped = errno == EINTR;
-		archive_set_error(in, errno, "wait for the stream");
-		return -1;
-	}
-	n = read(STDIN_FILENO, block, sizeof(block));
 	if (n < 0)
 		archive_set_error(in, errno, "the stream broke");
 	u->header_bytes += n > 0 && !u->is_in_content ? (size_t)n : 0;
@@ -101,8 +68,6 @@ static int err_in(struct pyro_error *err, const struct unpack *u)
 {
 	const char *why = archive_error_string(u->in);
 
-	if (u->is_stopped)
-		return err_set(err, PYRO_E_CANCELLED, "the export was stopped");
 	return err_set(err, PYRO_E_PROTOCOL, "what the guest sends is damaged: %s",
 		       why ? why : "unknown");
 }
@@ -127,7 +92,7 @@ static char *clean_name(const char *name, struct pyro_error *err)
 	return NULL;
 }
 
-static int open_below(int dir_fd, const char *path)
+int unpack_open(int dir_fd, const char *path)
 {
 	struct open_how how = {
 		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
@@ -145,7 +110,7 @@ static int enter(struct unpack *u, const char *path, struct pyro_error *err)
 	fd_close(&u->parent_fd);
 	free(u->parent);
 	u->parent = mem_strdup(path);
-	u->parent_fd = open_below(u->fd, path);
+	u->parent_fd = unpack_open(u->fd, path);
 	if (u->parent_fd >= 0)
 		return u->parent_fd;
 	free(TAKE_PTR(u->parent));
@@ -282,18 +247,6 @@ static int make_entry(struct unpack *u, struct archive_entry *e, const char *pat
 	}
 }
 
-static const char *type_of(struct archive_entry *e)
-{
-	switch (archive_entry_filetype(e)) {
-	case AE_IFDIR:
-		return "directory";
-	case AE_IFLNK:
-		return "symlink";
-	default:
-		return "file";
-	}
-}
-
 /* The first entry is the item itself, whatever its name; all others are in it. */
 static int take_entry(struct unpack *u, struct archive_entry *e, struct pyro_error *err)
 {
@@ -305,18 +258,18 @@ static int take_entry(struct unpack *u, struct archive_entry *e, struct pyro_err
 		return err_set(err, PYRO_E_REFUSED, "an entry has no readable name");
 	if (!clean)
 		return -1;
-	if (!u->type) {
-		u->type = type_of(e);
+	if (!u->is_any) {
+		u->is_any = true;
 		u->tally->entries += archive_entry_filetype(e) != AE_IFDIR;
-		return make_entry(u, e, u->item, err);
+		return make_entry(u, e, UNPACK_ITEM, err);
 	}
 	if (++u->tally->entries > UNPACK_ENTRIES_MAX)
 		return err_set(err, PYRO_E_LIMIT, "the export holds more than %d entries",
 			       UNPACK_ENTRIES_MAX);
 	tally_tell(u->tally);
-	if (strcmp(u->type, "directory") != 0 || !*clean)
+	if (!u->n_dirs || !*clean)
 		return err_set(err, PYRO_E_REFUSED, "entry '%s' is not in the export", name);
-	path = mem_printf("%s/%s", u->item, clean);
+	path = mem_printf(UNPACK_ITEM "/%s", clean);
 	return make_entry(u, e, path, err);
 }
 
@@ -345,7 +298,7 @@ static int take_all(struct unpack *u, struct pyro_error *err)
 	if (r != ARCHIVE_EOF)
 		return err_in(err, u);
 	/* A sender that died may have stopped between two entries: the end is two zero blocks. */
-	if (u->is_ended || !u->type)
+	if (u->is_ended || !u->is_any)
 		return err_set(err, PYRO_E_PROTOCOL, "what the guest sends stops before its end");
 	return 0;
 }
@@ -355,7 +308,7 @@ static int finish_dirs(struct unpack *u, struct pyro_error *err)
 {
 	for (size_t i = u->n_dirs; i-- > 1;) {
 		const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, u->dirs[i].mtime};
-		AUTO_FD int fd = open_below(u->fd, u->dirs[i].path);
+		AUTO_FD int fd = unpack_open(u->fd, u->dirs[i].path);
 
 		if (fd < 0 || fchmod(fd, u->dirs[i].mode) < 0 || futimens(fd, times) < 0)
 			return err_sys(err, errno, "finish '%s'", u->dirs[i].path);
@@ -363,74 +316,26 @@ static int finish_dirs(struct unpack *u, struct pyro_error *err)
 	return 0;
 }
 
-/* A directory without write permission could not be moved: the item's own mode comes after. */
-static int move_into_place(struct unpack *u, const char *path, struct pyro_error *err)
+int unpack(int dir_fd, mode_t umask, int64_t bytes_max, struct unpacked *ret,
+	   struct pyro_error *err)
 {
-	const struct dir *top = u->n_dirs ? &u->dirs[0] : NULL;
-	AUTO_FD int fd = top ? open_below(u->fd, u->item) : -1;
+	struct unpack u = {.in = archive_read_new(),
+			   .bytes_max = bytes_max,
+			   .tally = &ret->tally,
+			   .umask = umask,
+			   .fd = dir_fd,
+			   .parent_fd = -1};
+	int r = take_all(&u, err) < 0 ? -1 : finish_dirs(&u, err);
 
-	if (renameat2(u->fd, u->item, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
-		return err_sys(err, errno, "create '%s'", path);
-	if (top && (fchmod(fd, top->mode) < 0 ||
-		    futimens(fd, (const struct timespec[]){{.tv_nsec = UTIME_OMIT}, top->mtime})))
-		return err_sys(err, errno, "finish '%s'", path);
-	return 0;
-}
-
-/* Refuses early what the rename would refuse at the end. */
-static int check_place(const char *path, struct pyro_error *err)
-{
-	struct stat st;
-
-	if (lstat(path, &st) == 0) {
-		(void)err_set(err, PYRO_E_INVALID, "'%s' exists already", path);
-		return err_hint(err, "export to a path that does not exist yet");
+	if (u.n_dirs) {
+		ret->mode = u.dirs[0].mode;
+		ret->mtime = u.dirs[0].mtime;
 	}
-	return errno == ENOENT ? 0 : err_sys(err, errno, "look at '%s'", path);
-}
-
-static int no_place(const char *path, int errnum, struct pyro_error *err)
-{
-	if (errnum != ENOENT)
-		return err_sys(err, errnum, "create '%s'", path);
-	(void)err_set(err, PYRO_E_NOT_FOUND, "the directory for '%s' does not exist", path);
-	return err_hint(err, "make it with mkdir -p first");
-}
-
-static int unpack_in(struct unpack *u, const char *temporary, const char *path,
-		     struct pyro_error *err)
-{
-	int r;
-
-	u->fd = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (u->fd < 0)
-		return err_sys(err, errno, "open '%s'", temporary);
-	r = take_all(u, err) < 0 || finish_dirs(u, err) < 0 ? -1 : move_into_place(u, path, err);
-	fd_close(&u->parent_fd);
-	free(u->parent);
-	for (size_t i = 0; i < u->n_dirs; i++)
-		free(u->dirs[i].path);
-	free(u->dirs);
-	fd_close(&u->fd);
-	return r;
-}
-
-int unpack(const char *path, const char *temporary, int64_t bytes_max, struct tally *ret,
-	   const char **ret_type, struct pyro_error *err)
-{
-	struct unpack u = {.bytes_max = bytes_max, .tally = ret, .item = "item", .parent_fd = -1};
-	int r;
-
-	u.umask = umask(0077);
-	catch_signals();
-	if (check_place(path, err) < 0)
-		return -1;
-	if (mkdir(temporary, 0700) < 0)
-		return no_place(path, errno, err);
-	u.in = archive_read_new();
-	r = unpack_in(&u, temporary, path, err);
 	archive_read_free(u.in);
-	(void)dir_remove(temporary, NULL);
-	*ret_type = u.type;
+	fd_close(&u.parent_fd);
+	free(u.parent);
+	for (size_t i = 0; i < u.n_dirs; i++)
+		free(u.dirs[i].path);
+	free(u.dirs);
 	return r;
 }

@@ -86,7 +86,7 @@ static int run(const struct request *r, struct pyro_error *err)
 
 int main(int argc, char **argv)
 {
-	const struct confine_limits limits = {MEMORY_BYTES, CPU_SECONDS, -1};
+	const struct confine_limits limits = {MEMORY_BYTES, CPU_SECONDS, -1, -1};
 	struct request request = {0};
 	struct pyro_error err = {0};
 	json_t *result = NULL;

@@ -203,7 +203,8 @@ static int write_confined(const struct build *b, const struct build_root *root, 
 {
 	static const struct confine_limits limits = {.memory_bytes = WRITE_MEMORY,
 						     .cpu_seconds = WRITE_CPU_SECONDS,
-						     .link_dir = -1};
+						     .link_dir = -1,
+						     .work_dir = -1};
 	json_t *notes = json_object();
 	struct pyro_error err;
 
