@@ -421,15 +421,17 @@ static void step(struct server *s, int64_t deadline)
 static void end(struct server *s)
 {
 	int64_t deadline = deadline_in(END_MS);
+	struct call *next;
 
 	handle_lines(s);
-	for (struct call *c = s->calls; c; c = c->next)
+	for (struct call *c = s->calls; c; c = next) {
+		next = c->next;
 		call_leave(c);
-	while ((s->calls || pending(s)) && deadline_left(deadline) > 0) {
-		while (s->calls && !s->calls->pid)
-			remove_call(s, s->calls);
-		step(s, deadline);
+		if (!c->pid)
+			remove_call(s, c);
 	}
+	while ((s->calls || pending(s)) && deadline_left(deadline) > 0)
+		step(s, deadline);
 	while (s->calls) /* a supervisor whose client is killed removes the VM itself */
 		remove_call(s, s->calls);
 	buf_done(&s->in);
