@@ -1,7 +1,9 @@
 #include "image/reference.h"
 
 #include "base/err.h"
+#include "base/parse.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -70,9 +72,22 @@ static bool is_tag(const char *text)
 	       is_word(text, "._-", true);
 }
 
+/* A name or an address, which has brackets if it is IPv6, and perhaps a port. */
 static bool is_registry(const char *text)
 {
-	return *text && strlen(text) <= REPOSITORY_MAX && is_word(text, ".-:[]", true);
+	const char *bracket = *text == '[' ? strchr(text, ']') : NULL;
+	size_t len = bracket ? (size_t)(bracket - text) + 1 : strcspn(text, ":");
+	AUTO_FREE char *host = mem_strndup(text, len);
+	struct in6_addr address;
+	int64_t port;
+
+	if (text[len] && (text[len] != ':' || !parse_int(text + len + 1, 1, UINT16_MAX, &port)))
+		return false;
+	if (bracket) {
+		host[len - 1] = '\0';
+		return inet_pton(AF_INET6, host + 1, &address) == 1;
+	}
+	return *host && len <= REPOSITORY_MAX && is_word(host, ".-", true);
 }
 
 static int bad(struct pyro_error *err, const char *name, const char *why)

@@ -100,11 +100,13 @@ static void put_page(const struct profile *profile, const struct tool_call *call
 		     const json_t *whole)
 {
 	size_t max = RESULT_MAX - size_of(result) - 64;
-	json_t *page;
-	int64_t next;
+	json_t *page = json_null(); /* there is none */
+	int64_t next = -1;
 
-	page = json_is_array(whole) ? page_list(profile, whole, call->offset, max, &next)
-				    : page_text(whole, call->offset, max, &next);
+	if (json_is_array(whole))
+		page = page_list(profile, whole, call->offset, max, &next);
+	else if (json_is_string(whole))
+		page = page_text(whole, call->offset, max, &next);
 	json_object_set_new(result, call->paged, page);
 	json_object_set_new(result, "next_offset", next < 0 ? json_null() : json_integer(next));
 }

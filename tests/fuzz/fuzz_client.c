@@ -2,6 +2,8 @@
  * A client whose server, the hostile guest, sends arbitrary bytes: five calls are under way, on the
  * streams 1 to 9. The first byte says where the bytes are cut in two.
  */
+#include "channel/call.h"
+#include "channel/outcome.h"
 #include "fuzz.h"
 #include "peer.h"
 #include "pyro/error.h"
@@ -17,6 +19,21 @@ struct guest {
 
 static void begin(struct mux *mux);
 
+/* A text as the result of a command. */
+static void judge(const char *data, size_t len)
+{
+	json_t *result = json_loadb(data, len, JSON_REJECT_DUPLICATES, NULL);
+	struct pyro_error err = {0};
+	struct outcome outcome;
+
+	if (call_error_from_json(result, &err) < 0)
+		assert(err.code != PYRO_OK);
+	else if (outcome_take(result, &outcome, &err) == 0)
+		assert(outcome.exit_code >= 0 && outcome.exit_code <= 255 &&
+		       outcome.duration_ms >= 0);
+	json_decref(result);
+}
+
 /* Does what the first byte of a text says; of a stream's bytes only half are consumed. */
 static void on_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)
 {
@@ -24,6 +41,7 @@ static void on_record(struct mux_call *call, enum mux_kind kind, const char *dat
 		mux_consume(call, len / 2);
 		return;
 	}
+	judge(data, len);
 	if (data[0] == 'n')
 		begin(mux_call_mux(call));
 	if (data[0] == 's')

@@ -116,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (bytes[0] > 1) {
 		try_layers(bytes + 1, size - 1, (size_t)(bytes[0] - 2) * BLOCK);
 		(void)unlink(root);
-		assert(scratch_count() == 0);
+		assert(scratch_names(scratch_dir()) == 0);
 		return 0;
 	}
 	fd = scratch_memory(bytes + 1, size - 1);
@@ -125,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	(bytes[0] ? try_compressed : try_archive)(path);
 	assert(dir_remove(tmp, NULL) == 0);
 	(void)unlink(root);
-	assert(scratch_count() == 0);
+	assert(scratch_names(scratch_dir()) == 0);
 	(void)close(fd);
 	return 0;
 }

@@ -97,11 +97,13 @@ int __wrap_call_start(struct call *c, struct pyro_error *err)
 
 int __wrap_kill(pid_t pid, int sig)
 {
-	if (pid > PID_OTHER)
-		fd_close(&silent[PID(pid)]);
-	if (pid > PID_OTHER)
+	if (pid < PID_OTHER)
+		return __real_kill(pid, sig);
+	if (pid > PID_OTHER && silent[PID(pid)]) {
+		(void)close(silent[PID(pid)]);
 		silent[PID(pid)] = 0;
-	return pid < PID_OTHER ? __real_kill(pid, sig) : 0;
+	}
+	return 0;
 }
 
 /* The server is not in a project: which one it is depends on the roots of the host. */

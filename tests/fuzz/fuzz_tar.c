@@ -17,7 +17,6 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +28,12 @@
 #define OUTSIDE "nobody may see this"
 
 static struct {
-	char out[64], temporary[64], project[64], outside[64];
+	char temporary[64], item[80], project[64], outside[64];
 } paths;
+/* libarchive forgets the buffer of an archive that is given up; pyro-tar ends then. */
+__attribute__((weak)) void __lsan_disable(void);
+__attribute__((weak)) void __lsan_enable(void);
+
 static int64_t entries; /* of what was unpacked */
 
 /* Before anything is open: the programs have a descriptor for their progress, so it must be one. */
@@ -54,10 +57,10 @@ static void set_up(void)
 	const char *dir = scratch_dir();
 	char path[80];
 
-	if (*paths.out)
+	if (*paths.temporary)
 		return;
-	(void)snprintf(paths.out, sizeof(paths.out), "%s/out", dir);
 	(void)snprintf(paths.temporary, sizeof(paths.temporary), "%s/temporary", dir);
+	(void)snprintf(paths.item, sizeof(paths.item), "%s/" UNPACK_ITEM, paths.temporary);
 	(void)snprintf(paths.project, sizeof(paths.project), "%s/project", dir);
 	(void)snprintf(paths.outside, sizeof(paths.outside), "%s/outside", dir);
 	make_file(paths.outside, OUTSIDE);
@@ -84,41 +87,36 @@ static int check_entry(const char *path, const struct stat *st, int type, struct
 	return 0;
 }
 
-static void check_outside(int left)
+static void check_outside(void)
 {
 	char text[sizeof(OUTSIDE)] = "";
 	FILE *file = fopen(paths.outside, "re");
 
 	assert(file && fread(text, 1, sizeof(text) - 1, file) == sizeof(text) - 1);
 	assert(fgetc(file) == EOF && strcmp(text, OUTSIDE) == 0 && fclose(file) == 0);
-	assert(scratch_count() == 2 + left); /* `outside`, `project` */
+	assert(scratch_names(scratch_dir()) == 2); /* `outside`, `project` */
 }
 
-/* All or nothing, and nothing beside; the signals are the fuzzer's again afterwards. */
+/* What is made is what is told, and nothing is made beside, also where it fails. */
 static void try_unpack(int fd)
 {
-	struct sigaction term, interrupt;
-	struct tally tally = {0};
-	const char *type = NULL;
+	AUTO_FD int dir = -1;
+	struct unpacked unpacked = {0};
 	struct pyro_error err;
-	sigset_t mask;
 	int r;
 
-	(void)sigprocmask(SIG_SETMASK, NULL, &mask);
-	(void)sigaction(SIGTERM, NULL, &term);
-	(void)sigaction(SIGINT, NULL, &interrupt);
 	assert(dup2(fd, STDIN_FILENO) == STDIN_FILENO);
-	r = unpack(paths.out, paths.temporary, BYTES_MAX, &tally, &type, &err);
-	(void)sigaction(SIGTERM, &term, NULL);
-	(void)sigaction(SIGINT, &interrupt, NULL);
-	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
-	check_outside(r == 0);
-	if (r < 0)
-		return;
+	assert(mkdir(paths.temporary, 0700) == 0);
+	dir = open(paths.temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert(dir >= 0);
+	r = unpack(dir, 0077, BYTES_MAX, &unpacked, &err);
 	entries = 0;
-	assert(nftw(paths.out, check_entry, 8, FTW_PHYS) == 0);
-	assert(type && tally.bytes <= BYTES_MAX && entries == tally.entries);
-	assert(dir_remove(paths.out, NULL) == 0);
+	assert(nftw(paths.item, check_entry, 8, FTW_PHYS) == 0 || r < 0);
+	if (r == 0)
+		assert(unpacked.tally.bytes <= BYTES_MAX && entries == unpacked.tally.entries);
+	assert(scratch_names(paths.temporary) <= 1);
+	assert(dir_remove(paths.temporary, NULL) == 0);
+	check_outside();
 }
 
 static int begin_output(int *ret_saved)
@@ -127,11 +125,15 @@ static int begin_output(int *ret_saved)
 
 	*ret_saved = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, REPORT_FD + 1);
 	assert(*ret_saved >= 0 && dup2(fd, STDOUT_FILENO) == STDOUT_FILENO);
+	if (__lsan_disable)
+		__lsan_disable();
 	return fd;
 }
 
 static void end_output(int fd, int saved)
 {
+	if (__lsan_enable)
+		__lsan_enable();
 	assert(dup2(saved, STDOUT_FILENO) == STDOUT_FILENO);
 	assert(lseek(fd, 0, SEEK_SET) == 0);
 	(void)close(saved);

@@ -29,9 +29,9 @@ const char *scratch_dir(void)
 	return dir;
 }
 
-int scratch_count(void)
+int scratch_names(const char *path)
 {
-	DIR *open = opendir(scratch_dir());
+	DIR *open = opendir(path);
 	int n = -2; /* "." and ".." */
 
 	assert(open);

@@ -9,8 +9,8 @@
 
 /* Made by the first call, removed when the program ends; static. */
 const char *scratch_dir(void);
-/* How many names are in it. */
-int scratch_count(void);
+/* How many names are in a directory. */
+int scratch_names(const char *path);
 /* Bytes of a memory file, which is at its beginning. */
 int scratch_memory(const void *data, size_t len);
 /*

@@ -7,6 +7,7 @@
 #include "image/digest.h"
 #include "image/image.h"
 #include "image/pull.h"
+#include "image/reference.h"
 #include "image/store.h"
 #include "pyro/ops.h"
 #include "tests/test.h"
@@ -516,4 +517,22 @@ TEST("a builder that dies without a word is a failed pull")
 	free(cache_root()); /* its settings are what matters */
 	CHECK(image_pull("debian:12", "false", &hooks, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_PULL_FAILED);
+}
+
+TEST("the registry of an image reference is a host and perhaps a port")
+{
+	static const char *const good[] = {"localhost/a", "r.example:5000/a/b:1", "[::1]:5000/a"};
+	static const char *const bad[] = {"r.example:/a",    "r.example:x/a", "r.example:65536/a",
+					  "a:1:2.example/a", "[::1/a",        "[x]:1/a",
+					  "oc:443i:./a"};
+	struct reference reference;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		CHECK_INT(reference_parse(good[i], &reference, NULL), 0);
+		reference_done(&reference);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		CHECK_INT(reference_parse(bad[i], &reference, NULL), -1);
+		reference_done(&reference);
+	}
 }
