@@ -19,9 +19,9 @@
  *
  * Errors: a function that can fail returns a negative number and fills err (pyro/error.h).
  *
- * Memory: arguments are borrowed for the call; a result is the caller's, who hands it to the
- * _done() of its type. When the machine has no memory left for a small allocation, the process
- * ends with a message.
+ * Memory: arguments are borrowed for the call, and NULL stands for none; a result is the caller's,
+ * who hands it to the _done() of its type, and must have a place. When the machine has no memory
+ * left for a small allocation, the process ends with a message and exit status 125.
  *
  * Threads: a handle is used by one thread at a time; pyro_cancel() and pyro_resize() may be called
  * from any thread and from a signal handler. Handles share nothing, so several threads use several
@@ -30,9 +30,12 @@
  * Cancelling: a call that is cancelled undoes what it began, which takes as long as it takes, and
  * returns PYRO_E_CANCELLED. A command that runs in a workspace is ended, too.
  *
- * Processes: calls start children of their own, wait for no others, and raise no signals. The
- * program must not ignore SIGCHLD, and wait only for its own children. VMs live on when the program
- * ends, except for those of run_in_vm and exec_vm, which end with the call.
+ * Processes: calls start children of their own, wait for no others, raise no signal but SIGCHLD,
+ * and change nothing of the process: no handler, mask, umask, directory or variable. The program
+ * must not ignore SIGCHLD, and must wait for its own children only: a child whose end it takes away
+ * counts as failed. After a fork the child makes a handle of its own; calls with the old one are
+ * PYRO_E_BAD_STATE there. VMs live on when the program ends, except for those of run_in_vm and
+ * exec_vm, which end with the call.
  */
 #ifndef PYRO_H
 #define PYRO_H
@@ -41,6 +44,13 @@
 #include "pyro/ops.h"
 
 #define PYRO_VERSION "0.1.0"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* PYRO_VERSION of the library that the program runs with. */
+const char *pyro_version(void);
 
 /* What an operation tells while it works. Every callback may be NULL. */
 struct pyro_observer {
@@ -57,9 +67,13 @@ struct pyro_observer {
 	void *ctx;
 };
 
-/* A handle; NULL only when the system refuses descriptors. It touches nothing on disk. */
+/*
+ * A handle; it touches nothing on disk. NULL with errno when the system refuses descriptors, and
+ * with EPERM in a program that is setuid or the like: libpyro believes PATH and other variables of
+ * its environment, which there come from somebody else.
+ */
 struct pyro *pyro_new(void);
-/* NULL is fine. */
+/* NULL is fine, and so is the handle of the process that this one was forked from. */
 void pyro_free(struct pyro *p);
 /* The observer is copied; NULL removes it. */
 void pyro_observe(struct pyro *p, const struct pyro_observer *observer);
@@ -118,5 +132,9 @@ int pyro_describe_project(struct pyro *p, char **ret_text, struct pyro_error *er
  */
 int pyro_call_json(struct pyro *p, const char *name, const char *args_json, char **ret_json,
 		   struct pyro_error *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

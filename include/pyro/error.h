@@ -13,6 +13,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum pyro_code {
 	PYRO_OK = 0,
 /* begin rows: an installed header has what they expand to, and what they say */
@@ -34,5 +38,9 @@ const char *pyro_code_name(enum pyro_code code);
 
 /* Whether the same call may succeed later without the caller changing anything. */
 bool pyro_code_retryable(enum pyro_code code);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -17,6 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pyro;
 struct pyro_error;
 
@@ -71,5 +75,9 @@ enum pyro_switch {
 #include "ops/ops.def"
 /* clang-format on */
 /* end rows */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

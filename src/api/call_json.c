@@ -1,6 +1,7 @@
 /*
  * Any operation, by name and with JSON: what other languages call instead of one function each.
  */
+#include "api/handle.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "ops/values.h"
@@ -11,10 +12,10 @@
 
 static const struct op_row *find_op(const char *name, struct pyro_error *err)
 {
-	for (int id = 0; id < OP_COUNT; id++)
+	for (int id = 0; name && id < OP_COUNT; id++)
 		if (strcmp(ops_rows[id].name, name) == 0)
 			return &ops_rows[id];
-	(void)err_set(err, PYRO_E_INVALID, "there is no operation '%s'", name);
+	(void)err_set(err, PYRO_E_INVALID, "there is no operation '%s'", name ? name : "");
 	return NULL;
 }
 
@@ -41,7 +42,7 @@ static int call(struct pyro *p, const struct op_row *op, const json_t *object, c
 int pyro_call_json(struct pyro *p, const char *name, const char *args_json, char **ret_json,
 		   struct pyro_error *err)
 {
-	const struct op_row *op = find_op(name, err);
+	const struct op_row *op = handle_check(p, err) < 0 ? NULL : find_op(name, err);
 	json_error_t why;
 	json_t *object;
 	int result;

@@ -388,8 +388,7 @@ int pyro_prepare(struct pyro *p, const struct pyro_prepare_args *given, struct p
 	    image_check_name(a.environment, err) < 0 || egress_check(a.network, err) < 0 ||
 	    handle_open(p, err) < 0)
 		return -1;
-	handle_begin(p);
-	if (handle_end(p, prepare(p, &a, ret, err)) < 0)
+	if (handle_begin(p, err) < 0 || handle_end(p, prepare(p, &a, ret, err)) < 0)
 		return -1;
 	ret->duration_ms = clock_ms() - begun;
 	return 0;

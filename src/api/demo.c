@@ -68,6 +68,5 @@ static int demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_
 int pyro_demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_demo *ret,
 	      struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, demo(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, demo(p, given, ret, err));
 }

@@ -300,6 +300,5 @@ static int demo_ollama(struct pyro *p, const struct pyro_demo_ollama_args *given
 int pyro_demo_ollama(struct pyro *p, const struct pyro_demo_ollama_args *given,
 		     struct pyro_demo_ollama *ret, struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, demo_ollama(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, demo_ollama(p, given, ret, err));
 }

@@ -100,8 +100,7 @@ static int pull_environment(struct pyro *p, const struct pyro_pull_environment_a
 int pyro_pull_environment(struct pyro *p, const struct pyro_pull_environment_args *given,
 			  struct pyro_environment *ret, struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, pull_environment(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, pull_environment(p, given, ret, err));
 }
 
 int pyro_inspect_environment(struct pyro *p, const struct pyro_inspect_environment_args *given,

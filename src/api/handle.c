@@ -8,10 +8,12 @@
 #include "workspace/state.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -49,10 +51,21 @@ static int add_event(struct pyro *p, struct loop_fd *src,
 	return 0;
 }
 
+const char *pyro_version(void)
+{
+	return PYRO_VERSION;
+}
+
 struct pyro *pyro_new(void)
 {
-	struct pyro *p = mem_zalloc(1, sizeof(*p));
+	struct pyro *p;
 
+	if (getauxval(AT_SECURE)) {
+		errno = EPERM;
+		return NULL;
+	}
+	p = mem_zalloc(1, sizeof(*p));
+	p->pid = getpid();
 	p->input_fd = p->cancel.fd = p->resize.fd = -1;
 	p->loop = loop_new();
 	if (p->loop && add_event(p, &p->cancel, cancel_ready) == 0 &&
@@ -66,10 +79,13 @@ void pyro_free(struct pyro *p)
 {
 	if (!p)
 		return;
-	(void)records_close(p->records);
+	/* A forked process shares what its parent watches, and SQLite wants its own left alone. */
+	if (p->pid == getpid()) {
+		(void)records_close(p->records);
+		loop_remove_fd(p->loop, &p->cancel);
+		loop_remove_fd(p->loop, &p->resize);
+	}
 	(void)project_free(p->project);
-	loop_remove_fd(p->loop, &p->cancel);
-	loop_remove_fd(p->loop, &p->resize);
 	fd_close(&p->cancel.fd);
 	fd_close(&p->resize.fd);
 	(void)loop_free(p->loop);
@@ -91,7 +107,8 @@ void pyro_cancel(struct pyro *p)
 {
 	const uint64_t one = 1;
 
-	(void)!write(p->cancel.fd, &one, sizeof(one));
+	if (p->pid == getpid()) /* else it would reach the parent's */
+		(void)!write(p->cancel.fd, &one, sizeof(one));
 }
 
 void pyro_resize(struct pyro *p, int cols, int rows)
@@ -102,8 +119,20 @@ void pyro_resize(struct pyro *p, int cols, int rows)
 	(void)!write(p->resize.fd, &one, sizeof(one));
 }
 
+int handle_check(const struct pyro *p, struct pyro_error *err)
+{
+	if (!p)
+		return err_set(err, PYRO_E_INVALID, "there is no handle");
+	if (p->pid == getpid())
+		return 0;
+	(void)err_set(err, PYRO_E_BAD_STATE, "the handle belongs to process %d", (int)p->pid);
+	return err_hint(err, "make another handle after a fork");
+}
+
 int handle_open_quietly(struct pyro *p, struct pyro_error *err)
 {
+	if (handle_check(p, err) < 0)
+		return -1;
 	if (!p->state) {
 		p->state = state_dir(err);
 		if (!p->state)
@@ -125,9 +154,12 @@ int handle_open(struct pyro *p, struct pyro_error *err)
 	return 0;
 }
 
-void handle_begin(struct pyro *p)
+int handle_begin(struct pyro *p, struct pyro_error *err)
 {
+	if (handle_check(p, err) < 0)
+		return -1;
 	p->depth++;
+	return 0;
 }
 
 int handle_end(struct pyro *p, int result)

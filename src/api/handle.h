@@ -10,11 +10,13 @@
 #include "pyro.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct project;
 struct records;
 
 struct pyro {
+	pid_t pid; /* whose it is; in a process forked from that one it must not be used */
 	struct loop *loop;
 	struct loop_fd cancel; /* an eventfd; readable once pyro_cancel() was called */
 	struct loop_fd resize; /* an eventfd; readable once pyro_resize() was called */
@@ -29,6 +31,9 @@ struct pyro {
 	struct project *project; /* NULL: workspaces are empty where nobody says a seed */
 };
 
+/* Whether there is a handle, and it is this process's own. What follows checks it, too. */
+int handle_check(const struct pyro *p, struct pyro_error *err);
+
 /*
  * Makes the state directory and the records ready, and removes what dead or expired VMs left
  * behind. Every operation on VMs begins with this.
@@ -42,7 +47,7 @@ int handle_open_quietly(struct pyro *p, struct pyro_error *err);
  * outermost forgets a pyro_cancel() that came during it, so that the handle can go on. Returns
  * result.
  */
-void handle_begin(struct pyro *p);
+int handle_begin(struct pyro *p, struct pyro_error *err);
 int handle_end(struct pyro *p, int result);
 
 /* Tells the observer; fmt makes the detail, "phase=start vm_id=…". */

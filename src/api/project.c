@@ -8,10 +8,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/home.h"
 #include "base/utf8.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -137,13 +137,10 @@ static int choose_path(const char *given, struct project_source *ret, struct pyr
 /* Nobody means all of a home directory, or what it is in, who only started a chat there. */
 static bool is_too_much(const char *path)
 {
-	const char *given = getenv("HOME");
-	const struct passwd *pw = getpwuid(getuid());
+	AUTO_FREE char *given = home_dir();
 	AUTO_FREE char *home = given ? realpath(given, NULL) : NULL;
 	size_t len = strlen(path);
 
-	if (!home && pw)
-		home = realpath(pw->pw_dir, NULL);
 	return strcmp(path, "/") == 0 ||
 	       (home && strncmp(home, path, len) == 0 && (!home[len] || home[len] == '/'));
 }

@@ -116,7 +116,8 @@ struct remote *remote_spawn(struct pyro *p, const char *vm_id, int alive_fd, str
 			 err);
 	if (pid < 0)
 		return NULL;
-	(void)waitpid(pid, NULL, 0); /* it forks at once, so that its parent is init */
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		; /* it forks at once, so that its parent is init */
 	return remote_new(p, TAKE_FD(ours), err);
 }
 

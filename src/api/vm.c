@@ -99,8 +99,7 @@ static int start_vm(struct pyro *p, const struct pyro_start_vm_args *given, stru
 int pyro_start_vm(struct pyro *p, const struct pyro_start_vm_args *given, struct pyro_vm *ret,
 		  struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, start_vm(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, start_vm(p, given, ret, err));
 }
 
 static int stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
@@ -125,8 +124,7 @@ static int stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct
 int pyro_stop_vm(struct pyro *p, const struct pyro_stop_vm_args *given, struct pyro_vm *ret,
 		 struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, stop_vm(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, stop_vm(p, given, ret, err));
 }
 
 static int delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
@@ -151,8 +149,7 @@ static int delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
 int pyro_delete_vm(struct pyro *p, const struct pyro_delete_vm_args *given,
 		   struct pyro_vm_deleted *ret, struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, delete_vm(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, delete_vm(p, given, ret, err));
 }
 
 int pyro_status_vm(struct pyro *p, const struct pyro_status_vm_args *given, struct pyro_vm *ret,
@@ -324,8 +321,7 @@ static int exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct
 int pyro_exec_vm(struct pyro *p, const struct pyro_exec_vm_args *given, struct pyro_run *ret,
 		 struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, exec_vm(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, exec_vm(p, given, ret, err));
 }
 
 static int run_once(struct pyro *p, const struct pyro_run_in_vm_args *a, const struct pyro_vm *vm,
@@ -366,6 +362,5 @@ static int run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, st
 int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *given, struct pyro_run *ret,
 		   struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, run_in_vm(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, run_in_vm(p, given, ret, err));
 }

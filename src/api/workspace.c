@@ -473,8 +473,7 @@ static int create_workspace(struct pyro *p, const struct pyro_create_workspace_a
 int pyro_create_workspace(struct pyro *p, const struct pyro_create_workspace_args *given,
 			  struct pyro_workspace *ret, struct pyro_error *err)
 {
-	handle_begin(p);
-	return handle_end(p, create_workspace(p, given, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, create_workspace(p, given, ret, err));
 }
 
 /*
@@ -579,8 +578,9 @@ int pyro_start_workspace(struct pyro *p, const struct pyro_start_workspace_args 
 
 	if (ops_apply_defaults(OP_start_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, change_life(p, a.workspace_id, start_it, NULL, ret, err));
+	return handle_begin(p, err) < 0
+		       ? -1
+		       : handle_end(p, change_life(p, a.workspace_id, start_it, NULL, ret, err));
 }
 
 static int stop_it(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
@@ -603,8 +603,9 @@ int pyro_stop_workspace(struct pyro *p, const struct pyro_stop_workspace_args *g
 
 	if (ops_apply_defaults(OP_stop_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, change_life(p, a.workspace_id, stop_it, NULL, ret, err));
+	return handle_begin(p, err) < 0
+		       ? -1
+		       : handle_end(p, change_life(p, a.workspace_id, stop_it, NULL, ret, err));
 }
 
 static int delete_it(struct pyro *p, const struct pyro_workspace *ws, const char *snapshot,
@@ -639,8 +640,9 @@ int pyro_delete_workspace(struct pyro *p, const struct pyro_delete_workspace_arg
 
 	if (ops_apply_defaults(OP_delete_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, delete_workspace(p, a.workspace_id, ret, err));
+	return handle_begin(p, err) < 0
+		       ? -1
+		       : handle_end(p, delete_workspace(p, a.workspace_id, ret, err));
 }
 
 /* Nothing runs: the disk is brought back here, and then started. */
@@ -707,6 +709,5 @@ int pyro_reset_workspace(struct pyro *p, const struct pyro_reset_workspace_args 
 
 	if (ops_apply_defaults(OP_reset_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, reset_workspace(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, reset_workspace(p, &a, ret, err));
 }

@@ -322,8 +322,7 @@ int pyro_diff_workspace(struct pyro *p, const struct pyro_diff_workspace_args *g
 
 	if (ops_apply_defaults(OP_diff_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, diff(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, diff(p, &a, ret, err));
 }
 
 /*
@@ -457,6 +456,5 @@ int pyro_apply_workspace_patch(struct pyro *p, const struct pyro_apply_workspace
 
 	if (ops_apply_defaults(OP_apply_workspace_patch, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, apply_patch(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, apply_patch(p, &a, ret, err));
 }

@@ -137,8 +137,7 @@ int pyro_list_workspace_disk(struct pyro *p, const struct pyro_list_workspace_di
 
 	if (ops_apply_defaults(OP_list_workspace_disk, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, list(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, list(p, &a, ret, err));
 }
 
 static int read_page(struct pyro *p, const struct disk *d, const char *path,
@@ -197,8 +196,7 @@ int pyro_read_workspace_disk(struct pyro *p, const struct pyro_read_workspace_di
 
 	if (ops_apply_defaults(OP_read_workspace_disk, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, read_one(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, read_one(p, &a, ret, err));
 }
 
 static int export(struct pyro *p, const struct pyro_export_workspace_disk_args *a,
@@ -232,6 +230,5 @@ int pyro_export_workspace_disk(struct pyro *p, const struct pyro_export_workspac
 
 	if (ops_apply_defaults(OP_export_workspace_disk, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, export(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, export(p, &a, ret, err));
 }

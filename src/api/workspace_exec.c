@@ -209,8 +209,7 @@ int pyro_exec_workspace(struct pyro *p, const struct pyro_exec_workspace_args *g
 
 	if (ops_apply_defaults(OP_exec_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, exec_in(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, exec_in(p, &a, ret, err));
 }
 
 /*
@@ -295,8 +294,7 @@ int pyro_wait_workspace_exec(struct pyro *p, const struct pyro_wait_workspace_ex
 
 	if (ops_apply_defaults(OP_wait_workspace_exec, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, wait_in(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, wait_in(p, &a, ret, err));
 }
 
 /* A command that does not run has ended, or there never was one. */
@@ -345,8 +343,7 @@ int pyro_cancel_workspace_exec(struct pyro *p, const struct pyro_cancel_workspac
 
 	if (ops_apply_defaults(OP_cancel_workspace_exec, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, cancel(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, cancel(p, &a, ret, err));
 }
 
 /*

@@ -159,8 +159,7 @@ int pyro_list_workspace_files(struct pyro *p, const struct pyro_list_workspace_f
 
 	if (ops_apply_defaults(OP_list_workspace_files, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, list(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, list(p, &a, ret, err));
 }
 
 /*
@@ -219,8 +218,7 @@ int pyro_write_workspace_file(struct pyro *p, const struct pyro_write_workspace_
 
 	if (ops_apply_defaults(OP_write_workspace_file, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, write_one(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, write_one(p, &a, ret, err));
 }
 
 /*
@@ -278,8 +276,7 @@ int pyro_push_workspace_sync(struct pyro *p, const struct pyro_push_workspace_sy
 
 	if (ops_apply_defaults(OP_push_workspace_sync, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, push(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, push(p, &a, ret, err));
 }
 
 /*
@@ -341,6 +338,5 @@ int pyro_export_workspace(struct pyro *p, const struct pyro_export_workspace_arg
 
 	if (ops_apply_defaults(OP_export_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, export(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, export(p, &a, ret, err));
 }

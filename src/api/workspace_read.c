@@ -135,6 +135,5 @@ int pyro_read_workspace_file(struct pyro *p, const struct pyro_read_workspace_fi
 
 	if (ops_apply_defaults(OP_read_workspace_file, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, read_one(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, read_one(p, &a, ret, err));
 }

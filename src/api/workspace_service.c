@@ -191,8 +191,7 @@ int pyro_start_service(struct pyro *p, const struct pyro_start_service_args *giv
 	    services_check_name(a.service_name, err) < 0 ||
 	    (a.readiness && check_readiness(a.readiness, err) < 0))
 		return -1;
-	handle_begin(p);
-	return handle_end(p, start(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, start(p, &a, ret, err));
 }
 
 /*
@@ -367,6 +366,5 @@ int pyro_stop_service(struct pyro *p, const struct pyro_stop_service_args *given
 
 	if (ops_apply_defaults(OP_stop_service, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, stop(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, stop(p, &a, ret, err));
 }

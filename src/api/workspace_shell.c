@@ -34,7 +34,8 @@ static int session_begin(struct session *s, struct pyro *p, const char *id_or_na
 			 struct pyro_error *err)
 {
 	*s = (struct session){.p = p};
-	handle_begin(p);
+	if (handle_begin(p, err) < 0)
+		return -1;
 	if (workspace_connect(p, id_or_name, &s->ws, &s->remote, err) == 0)
 		return 0;
 	return handle_end(p, -1);

@@ -96,8 +96,7 @@ int pyro_create_snapshot(struct pyro *p, const struct pyro_create_snapshot_args 
 	if (ops_apply_defaults(OP_create_snapshot, given, &a, err) < 0 ||
 	    snapshots_check_name(a.snapshot_name, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, create_locked(p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, create_locked(p, &a, ret, err));
 }
 
 int pyro_list_snapshots(struct pyro *p, const struct pyro_list_snapshots_args *given,
@@ -158,6 +157,5 @@ int pyro_delete_snapshot(struct pyro *p, const struct pyro_delete_snapshot_args 
 		return err_hint(err, "it goes with the workspace: pyro workspace delete %s",
 				a.workspace_id);
 	}
-	handle_begin(p);
-	return handle_end(p, delete (p, &a, ret, err));
+	return handle_begin(p, err) < 0 ? -1 : handle_end(p, delete (p, &a, ret, err));
 }

@@ -227,6 +227,7 @@ int pyro_summarize_workspace(struct pyro *p, const struct pyro_summarize_workspa
 
 	if (ops_apply_defaults(OP_summarize_workspace, given, &a, err) < 0)
 		return -1;
-	handle_begin(p);
-	return handle_end(p, summarize_found(p, a.workspace_id, ret, err));
+	return handle_begin(p, err) < 0
+		       ? -1
+		       : handle_end(p, summarize_found(p, a.workspace_id, ret, err));
 }

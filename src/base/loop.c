@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/proc.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -111,7 +112,7 @@ static void child_ready(struct loop_fd *src, uint32_t events)
 	int status = 0;
 
 	(void)events;
-	if (waitpid(child->pid, &status, WNOHANG) == 0)
+	if (!proc_reap(child->pid, &status))
 		return;
 	/* The owner may free the child in its callback: nothing here may touch it afterwards. */
 	fd_close(&src->fd);

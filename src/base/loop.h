@@ -54,7 +54,7 @@ void loop_remove_fd(struct loop *loop, struct loop_fd *src);
 void loop_set_timer(struct loop *loop, struct loop_timer *timer, int64_t at_ms);
 void loop_clear_timer(struct loop *loop, struct loop_timer *timer);
 
-/* Watches a child of this process; on_exit runs once, after the child was reaped. */
+/* Watches a child of this process; on_exit runs once, after the child was reaped (proc_reap()). */
 int loop_add_child(struct loop *loop, struct loop_child *child, pid_t pid, struct pyro_error *err);
 void loop_remove_child(struct loop *loop, struct loop_child *child);
 

@@ -243,6 +243,7 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 	AUTO_FD int null_fd = -1, status_r = -1, status_w = -1, self_fd = -1;
 	int status[2], failure = 0;
 	pid_t parent = getpid(), pid;
+	sigset_t all, mask;
 	ssize_t n;
 
 	assert(opt->n_fds <= MAX_CHILD_FDS);
@@ -254,9 +255,15 @@ pid_t proc_spawn(const struct argv *a, const struct proc_options *opt, struct py
 		return err_sys(err, errno, "start '%s'", a->v[0]);
 	status_r = status[0];
 	status_w = status[1];
+	/* No handler of the program may run in the child, whose memory is a copy of ours. */
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &mask);
 	pid = fork();
+	failure = errno;
+	if (pid != 0)
+		(void)pthread_sigmask(SIG_SETMASK, &mask, NULL);
 	if (pid < 0)
-		return err_sys(err, errno, "start '%s'", a->v[0]);
+		return err_sys(err, failure, "start '%s'", a->v[0]);
 	if (pid == 0) {
 		int high = fcntl(status_w, F_DUPFD_CLOEXEC, above_places(opt));
 
@@ -328,6 +335,18 @@ static int collect(int out_fd, int err_fd, const struct proc_options *opt)
 	return 0;
 }
 
+bool proc_reap(pid_t pid, int *ret_status)
+{
+	pid_t reaped;
+
+	do
+		reaped = waitpid(pid, ret_status, WNOHANG);
+	while (reaped < 0 && errno == EINTR);
+	if (reaped < 0)
+		*ret_status = PROC_LOST << 8 /* as WEXITSTATUS() wants it */;
+	return reaped != 0;
+}
+
 /* Reaps pid: 0 with *ret_status, or -1 if it still ran at the deadline. */
 static int await_exit(pid_t pid, int64_t deadline, int *ret_status)
 {
@@ -336,7 +355,7 @@ static int await_exit(pid_t pid, int64_t deadline, int *ret_status)
 
 	while (poll(&p, 1, deadline_left(deadline)) < 0 && errno == EINTR)
 		;
-	return waitpid(pid, ret_status, WNOHANG) == pid ? 0 : -1;
+	return proc_reap(pid, ret_status) ? 0 : -1;
 }
 
 int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_error *err)
@@ -401,6 +420,11 @@ int proc_check(const struct argv *a, const struct proc_options *opt, struct pyro
 	code = proc_run(a, &with, err);
 	if (code <= 0)
 		return code;
+	if (code == PROC_LOST)
+		return err_set(err, PYRO_E_SYSTEM,
+			       "how '%s' ended is not known: this program ignores SIGCHLD, or "
+			       "waited for it",
+			       a->v[0]);
 	line = last_line(buf_text(with.errout));
 	return err_set(err, PYRO_E_SYSTEM, "'%s' ended with status %d%s%s", a->v[0], code,
 		       *line ? ": " : "", line);

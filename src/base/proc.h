@@ -78,6 +78,13 @@ int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_e
 /* As proc_run; an exit status other than 0 is an error that quotes the last line of stderr. */
 int proc_check(const struct argv *a, const struct proc_options *opt, struct pyro_error *err);
 
+/*
+ * Reaps a child if it has ended: false if it has not. Where the rest of the program took its end
+ * away, its exit status counts as PROC_LOST.
+ */
+bool proc_reap(pid_t pid, int *ret_status);
+#define PROC_LOST 255
+
 /* SIGKILL to all children of this thread that there are now. */
 void proc_kill_children(void);
 /* The same, and again for what is left to us by those, until there are none or it is the deadline.

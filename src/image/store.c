@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/home.h"
 #include "base/proc.h"
 #include "image/catalog.h"
 #include "image/digest.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +27,7 @@ char *store_root(struct pyro_error *err)
 {
 	const char *own = getenv("PYRO_ENVIRONMENT_CACHE_DIR");
 	const char *cache = getenv("XDG_CACHE_HOME");
-	const char *home = getenv("HOME");
-	const struct passwd *user;
+	AUTO_FREE char *home = NULL;
 
 	if (own && *own == '/')
 		return mem_strdup(own);
@@ -39,11 +38,8 @@ char *store_root(struct pyro_error *err)
 	}
 	if (cache && *cache == '/')
 		return mem_printf("%s/pyro-mcp/environments", cache);
-	if (!home || *home != '/') {
-		user = getpwuid(geteuid());
-		home = user ? user->pw_dir : NULL;
-	}
-	if (home && *home == '/')
+	home = home_dir();
+	if (home)
 		return mem_printf("%s/.cache/pyro-mcp/environments", home);
 	(void)err_set(err, PYRO_E_SYSTEM, "there is no home directory to keep environments in");
 	(void)err_hint(err, "set HOME, or PYRO_ENVIRONMENT_CACHE_DIR to a directory of your own");

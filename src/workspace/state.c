@@ -2,10 +2,10 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/home.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +20,12 @@
 static char *state_home(struct pyro_error *err)
 {
 	const char *xdg = getenv("XDG_STATE_HOME");
-	const char *home = getenv("HOME");
+	AUTO_FREE char *home = NULL;
 
 	if (xdg && xdg[0] == '/')
 		return mem_strdup(xdg);
-	if (!home || home[0] != '/') {
-		const struct passwd *pw = getpwuid(getuid());
-
-		home = pw ? pw->pw_dir : NULL;
-	}
-	if (!home || home[0] != '/') {
+	home = home_dir();
+	if (!home) {
 		(void)err_set(err, PYRO_E_SYSTEM, "there is no home directory to keep state in");
 		(void)err_hint(err, "set HOME, or XDG_STATE_HOME to a directory you can write");
 		return NULL;
