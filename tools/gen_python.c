@@ -255,7 +255,7 @@ void gen_errors(struct buf *out)
 		 "    def __str__(self) -> str:\n"
 		 "        return f\"{self.message}\\nhint: {self.hint}\" if self.hint else "
 		 "self.message\n\n"
-		 "    def __reduce__(self):\n"
+		 "    def __reduce__(self) -> tuple[type[PyroError], tuple[str, str, str, bool]]:\n"
 		 "        return type(self), (self.code, self.message, self.hint, "
 		 "self.retryable)\n");
 #define ERR(code, wire, retryable, hint)                                           \

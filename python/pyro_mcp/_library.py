@@ -1,9 +1,8 @@
-"""libpyro.so: where it is, and its functions as ctypes see them."""
-import ctypes
-import os
-import shutil
+"""libpyro.so: its functions as ctypes sees them."""
+from __future__ import annotations
 
-SONAME = "libpyro.so.0"
+import ctypes
+from typing import Any
 
 
 class Error(ctypes.Structure):
@@ -24,7 +23,8 @@ class Observer(ctypes.Structure):
                 ("ctx", ctypes.c_void_p)]
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "pyro_version": (ctypes.c_char_p, []),
     "pyro_new": (ctypes.c_void_p, []),
     "pyro_free": (None, [ctypes.c_void_p]),
     "pyro_observe": (None, [ctypes.c_void_p, ctypes.POINTER(Observer)]),
@@ -37,35 +37,10 @@ FUNCTIONS = {
 }
 
 
-def places():
-    """Where the library may be; a name without a directory is for the system's loader."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    if given := os.environ.get("PYRO_LIBRARY"):
-        return [given]
-    found = [f"{here}/{SONAME}", SONAME]
-    if program := shutil.which("pyro"):
-        prefix = os.path.dirname(os.path.dirname(os.path.realpath(program)))
-        found += [f"{prefix}/lib/{os.uname().machine}-linux-gnu/{SONAME}", f"{prefix}/lib/{SONAME}"]
-    return found
-
-
-def load():
-    """The library, and where it was found."""
-    why = ""
-    for place in places():
-        if "/" in place and not os.path.exists(place):
-            continue
-        try:
-            library = ctypes.CDLL(place)
-        except OSError as error:
-            why = f": {error}"
-            continue
-        for name, (result, arguments) in FUNCTIONS.items():
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
-        return library, place
-    raise ImportError(f"{SONAME} is not in {', '.join(places())}{why}\n"
-                      "hint: install pyro, or set PYRO_LIBRARY to the path of the library")
-
-
-lib, path = load()
+def open_library(place: str) -> ctypes.CDLL:
+    """Raises OSError, and AttributeError for one that lacks a function."""
+    library = ctypes.CDLL(place)
+    for name, (result, arguments) in FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

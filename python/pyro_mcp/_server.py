@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
-from ._library import path as library_path
+from ._found import path as library_path
 from ._methods import VERSION
 from .errors import BY_CODE, PyroError
 
@@ -80,6 +80,7 @@ class Server:
         self._starting = asyncio.Lock()  # the next loop may be another one
         if not process:
             return
+        assert process.stdin and reader
         process.stdin.close()
         try:
             await asyncio.wait_for(process.wait(), END_S)
@@ -107,6 +108,7 @@ class Server:
         """Hands every reply to whom waits for it, and the end to all who still do."""
         end = make_error("protocol_error", "the server ended", retryable=True)
         try:
+            assert process.stdout
             while line := await process.stdout.readline():
                 message = json.loads(line, object_hook=Object)
                 if "jsonrpc" not in message:  # it never became the server
@@ -140,6 +142,7 @@ class Server:
 
     @staticmethod
     def _send(process: asyncio.subprocess.Process, message: dict[str, Any]) -> None:
+        assert process.stdin
         process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
 
 
@@ -158,7 +161,7 @@ def create_server(*, profile: str = "workspace-core", mode: str | None = None,
     Raises Usage for what contradicts itself and for names that do not exist.
     """
     from ._pyro import Pyro  # pylint: disable=import-outside-toplevel,cyclic-import
-    options = {"profile": None if mode else profile, "mode": mode, "environment": environment,
+    options: dict[str, Any] = {"profile": None if mode else profile, "mode": mode, "environment": environment,
                "project_path": project_path, "repo_url": repo_url, "repo_ref": repo_ref,
                "no_project_source": no_project_source}
     Pyro().print_host_config(host="opencode", installed_package=True, **options)  # checks them

@@ -19,7 +19,7 @@ class PyroError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\nhint: {self.hint}" if self.hint else self.message
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[PyroError], tuple[str, str, str, bool]]:
         return type(self), (self.code, self.message, self.hint, self.retryable)
 
 

@@ -133,6 +133,41 @@ def test_interrupt():
     assert time.monotonic() - begun < 20
 
 
+def test_watcher_fails():
+    """an exception of a function that watches ends the call, which raises it; the next call works"""
+    class Enough(Exception):
+        pass
+
+    def on_output(stream, data):
+        if data == b"enough\n":
+            raise Enough
+    pyro = Pyro(on_output=on_output)
+    begun = time.monotonic()
+    fails(Enough, pyro.run_in_vm, **ARGUMENTS, command="echo enough; sleep 60", timeout_seconds=60)
+    assert time.monotonic() - begun < 20
+    assert pyro.run_in_vm(**ARGUMENTS, command="echo on")["stdout"] == "on\n"
+    assert pyro.list_vms()["count"] == 0
+
+
+def test_forked():
+    """a forked process is told to make a Pyro of its own, can, and leaves its parent's alone"""
+    pyro = Pyro()
+    pyro.list_vms()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            fails(pyro_mcp.BadState, pyro.list_vms)
+            pyro.cancel()
+            del pyro
+            Pyro().list_vms()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert pyro.run_in_vm(**ARGUMENTS, command="echo on")["stdout"] == "on\n"
+
+
 def test_timeout():
     """a command that takes too long is a result, not an error"""
     run = Pyro().run_in_vm(**ARGUMENTS, command="sleep 60", timeout_seconds=1)

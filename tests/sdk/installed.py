@@ -110,9 +110,77 @@ def test_examples_compile(lab):
         place.compile_c(f"{folder}/{name}", f"{lab.dir}/program")
 
 
+def test_cxx(lab):
+    """a program in C++ compiles against the installed library and gets results and errors"""
+    source, program = f"{lab.dir}/call.cc", f"{lab.dir}/call"
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(r"""
+#include <pyro.h>
+#include <cstdio>
+int main()
+{
+	pyro_run_in_vm_args args = {};
+	const char *const command[] = {"echo hello", nullptr};
+	pyro *p = pyro_new();
+	pyro_error err;
+	pyro_run run;
+	args.environment = "debian:12";
+	args.command = command;
+	args.allow_host_compat = true;
+	if (pyro_run_in_vm(p, &args, &run, &err) < 0)
+		return std::puts(err.message), 1;
+	std::fputs(run.stdout, stdout);
+	pyro_run_done(&run);
+	args.environment = "no such";
+	if (pyro_run_in_vm(p, &args, &run, &err) < 0)
+		std::puts(pyro_code_name(err.code));
+	pyro_free(p);
+	return 0;
+}
+""")
+    place.compile_cxx(source, program)
+    env = {**place.installed_env(os.environ), **lab.env, "LD_LIBRARY_PATH": place.library_dir()}
+    assert place.run(program, env=env).split("\n")[0] == "hello"
+
+
+def test_types(_):
+    """the package, and the examples that use it, have sound types"""
+    command = ["mypy", "--cache-dir", "/dev/null", "--config-file", f"{place.ROOT}/python/pyproject.toml"]
+    files = [f"{folder}/{name}" for folder in (f"{place.ROOT}/python/pyro_mcp",
+                                               f"{place.ROOT}/examples/python")
+             for name in sorted(os.listdir(folder)) if name.endswith(".py")]
+    env = {**os.environ, "MYPYPATH": f"{place.ROOT}/python:{place.ROOT}/examples/python"}
+    place.run(*command, "--ignore-missing-imports", *files, env=env)
+    with open(f"{place.directory}/wrong.py", "w", encoding="utf-8") as file:
+        file.write("from pyro_mcp import Pyro\nPyro().status_vm('vm-1')['no_such']\n")
+    done = subprocess.run([*command, f"{place.directory}/wrong.py"], env=env, text=True, check=False,
+                          stdout=subprocess.PIPE)
+    assert 'no key "no_such"' in done.stdout, done.stdout
+
+
+def test_prefix(lab):
+    """the installed package finds the library that was installed with it"""
+    env = {**lab.env, "PYTHONPATH": place.package_dir(), "PYTHONDONTWRITEBYTECODE": "1"}
+    code = "from pyro_mcp import _found; print(_found.path)"
+    assert place.run(sys.executable, "-c", code, env=env) == f"{place.library_dir()}/libpyro.so.0\n"
+
+
+def test_other_version(lab):
+    """the package refuses a library of another version, and says which both are"""
+    path = f"{lab.dir}/libpyro.so.0"
+    with open(f"{place.library_dir()}/libpyro.so.0", "rb") as file:
+        data = file.read()
+    with open(path, "wb") as file:
+        file.write(data.replace(b"\x000.1.0\0", b"\x000.0.9\0"))
+    env = {**lab.env, **place.python_env({}), "PYRO_LIBRARY": path}
+    done = subprocess.run([sys.executable, "-c", "import pyro_mcp"], env=env, text=True,
+                          capture_output=True, check=False)
+    assert "version 0.0.9" in done.stderr and "hint: " in done.stderr, done.stderr
+
+
 def test_wheel(lab):
     """pip installs the wheel without a network, and the package finds the installed library"""
-    code = "import pyro_mcp; from pyro_mcp import _library; print(_library.path, pyro_mcp.__file__)\n" \
+    code = "import pyro_mcp; from pyro_mcp import _found; print(_found.path, pyro_mcp.__file__)\n" \
            "print(pyro_mcp.Pyro().list_vms()['count'])"
     env = {**place.installed_env(lab.env)}
     del env["PYTHONPATH"], env["LD_LIBRARY_PATH"]  # as where nobody told the loader: beside the program pyro

@@ -62,6 +62,11 @@ def compile_c(source, program):
     return program
 
 
+def compile_cxx(source, program):
+    run("sh", "-c", 'c++ -Wall -Wextra -Werror -pedantic -Wno-variadic-macros -o "$0" "$1" '
+        "$(pkg-config --cflags --libs libpyro)", program, source, env=installed_env(os.environ))
+
+
 @functools.cache
 def python():
     """An interpreter into whose environment pip has installed the wheel, without a network."""
