@@ -1,7 +1,9 @@
 /*
- * What a registry may send: the first byte says whether the rest is a document, which then is every
- * document that it names, or entries of layers, each two bytes, what it is (and whether it begins a
- * layer) and the length of its path, and the path; the entry before is the target of links.
+ * What a registry may send: the first byte says whether the rest is documents, divided by NULs, or
+ * entries of layers, each two bytes, what it is (and whether it begins a layer) and the length of
+ * its path, and the path; the entry before is the target of links. A document names a later one by
+ * its number, in the place of the last digit of a digest that is all zeros, since nobody hits upon
+ * a digest by chance.
  */
 #include "base/err.h"
 #include "fuzz.h"
@@ -14,32 +16,86 @@
 #include <sys/stat.h>
 
 #define ENTRIES_MAX 2000
+#define DOCUMENTS_MAX 8
+
+struct documents {
+	struct buf text[DOCUMENTS_MAX];
+	char digest[DOCUMENTS_MAX][SPEC_DIGEST_SIZE];
+	size_t n;
+};
+
+/* Puts the digests of later documents in; then this one has its own. */
+static void settle(struct documents *d, size_t i)
+{
+	static const char zeros[] = SPEC_DIGEST_PREFIX
+		"000000000000000000000000000000000000000000000000000000000000000";
+	struct buf *text = &d->text[i];
+	char *at = text->data;
+
+	while (at && (at = strstr(at, zeros))) {
+		size_t number = (size_t)(unsigned char)at[strlen(zeros)] - '0';
+
+		if (number > i && number < d->n)
+			memcpy(at, d->digest[number], SPEC_DIGEST_SIZE - 1);
+		at += strlen(zeros);
+	}
+	spec_digest(buf_text(text), text->len, d->digest[i]);
+}
+
+static void split(struct documents *d, const uint8_t *bytes, size_t size)
+{
+	while (size && d->n < DOCUMENTS_MAX) {
+		size_t len = strnlen((const char *)bytes, size);
+
+		d->text[d->n] = (struct buf)BUF_INIT(SPEC_DOCUMENT_MAX);
+		buf_append(&d->text[d->n++], bytes, len);
+		len += len < size;
+		bytes += len;
+		size -= len;
+	}
+	for (size_t i = d->n; i-- > 0;)
+		settle(d, i);
+}
 
 static int read_document(void *ctx, const char *kind, const char *digest, struct buf *out,
 			 struct pyro_error *err)
 {
-	const struct buf *document = ctx;
+	const struct documents *d = ctx;
+	size_t i = 0;
 
 	(void)kind;
-	(void)digest;
 	(void)err;
-	buf_append(out, document->data, document->len);
+	while (i + 1 < d->n && strcmp(d->digest[i], digest) != 0)
+		i++;
+	buf_append(out, d->text[i].data, d->text[i].len);
 	return 0;
+}
+
+static void check_spec(const struct spec *spec)
+{
+	assert(json_is_object(spec->config) && spec->n_layers <= SPEC_LAYERS_MAX);
+	for (size_t i = 0; i < spec->n_layers; i++)
+		assert(spec->layers[i].diff_id &&
+		       strlen(spec->layers[i].diff_id) == SPEC_DIGEST_SIZE - 1);
 }
 
 static void try_documents(const uint8_t *bytes, size_t size)
 {
-	struct buf document = BUF_INIT(SPEC_DOCUMENT_MAX);
-	const struct spec_source source = {read_document, &document};
+	struct documents d = {.n = 0};
+	const struct spec_source source = {read_document, &d};
 	struct spec spec = {NULL};
 	struct pyro_error err;
 
-	buf_append(&document, bytes, size);
-	(void)spec_resolve(&spec, &source, &document, &err);
+	split(&d, bytes, size);
+	if (!d.n)
+		return;
+	if (spec_resolve(&spec, &source, &d.text[0], &err) == 0)
+		check_spec(&spec);
 	spec_done(&spec);
-	(void)spec_take_config(&spec, &document, &err);
+	(void)spec_take_config(&spec, &d.text[0], &err);
 	spec_done(&spec);
-	buf_done(&document);
+	for (size_t i = 0; i < d.n; i++)
+		buf_done(&d.text[i]);
 }
 
 static void apply(struct tree *tree, uint8_t what, const char *path, const char *before,

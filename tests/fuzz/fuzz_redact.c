@@ -68,6 +68,23 @@ static void check_cut(const struct redact_patterns *p, const char *text, size_t 
 	assert(out.len == whole->len && memcmp(buf_text(&out), buf_text(whole), out.len) == 0);
 }
 
+/* With a pause behind each piece: the beginning of a value may be seen, but never all of it. */
+static void check_pauses(const struct redact_patterns *p, const char *text, size_t len,
+			 size_t piece, char *const *values)
+{
+	AUTO_BUF struct buf out = BUF_INIT(OUT_MAX);
+	struct redactor r;
+
+	redactor_init(&r, p, emit, &out);
+	for (size_t at = 0; at < len; at += piece) {
+		redactor_add(&r, text + at, piece < len - at ? piece : len - at);
+		redactor_release(&r);
+	}
+	redactor_flush(&r);
+	redactor_done(&r);
+	check_hidden(&out, values);
+}
+
 /* The same text, read page by page. */
 static void check_parts(const struct redact_patterns *p, const char *text, size_t len, size_t page,
 			char *const *values)
@@ -98,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	redact_bytes(p, text, len, &whole);
 	check_hidden(&whole, values);
 	check_cut(p, text, len, bytes[0] % 16 + 1, &whole);
+	check_pauses(p, text, len, bytes[0] % 16 + 1, values);
 	check_parts(p, text, len, bytes[0] / 16 + 1, values);
 	(void)redact_patterns_free(p);
 	for (size_t i = 0; values[i]; i++)
