@@ -10,7 +10,7 @@ NINJA = ninja -C
 SMOKES = smoke-use-cases smoke-cold-start smoke-repro-fix smoke-parallel smoke-inspect \
 	smoke-review-eval smoke-daily-loop smoke-real-repo
 
-.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen first-run bench fuzz soak torture wheel install uninstall clean
+.PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen first-run bench fuzz soak torture wheel deb test-deb install uninstall clean
 
 all: $(BUILD)/build.ninja
 	@$(NINJA) $(BUILD)
@@ -103,6 +103,15 @@ torture: deps
 # The Python package for pip; it uses the library that `make install` installs.
 wheel:
 	@python/backend.py $(BUILD)/wheel
+
+# The Debian packages, into $(BUILD)/deb.
+deb:
+	@tools/deps install build deb
+	@tools/deb $(BUILD)/deb
+# The packages in a fresh Debian of their own: installed, used, replaced and purged. Needs root.
+test-deb: deps-test deb
+	@$(MAKE) --no-print-directory all
+	@tools/run-tests --build $(BUILD) deb
 
 install: all
 	meson configure $(BUILD) -Dprefix=$(PREFIX)
