@@ -13,6 +13,7 @@
 #include "ops/values.h"
 #include "pyro.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -180,7 +181,7 @@ static int call_with_handle(const struct op_row *op, const void *args, bool as_j
 	int code;
 
 	if (!p) {
-		(void)err_set(&err, PYRO_E_SYSTEM, "the system refuses file descriptors");
+		(void)err_sys(&err, errno, "make a handle");
 		return exit_error(&err, as_json);
 	}
 	handle = p;

@@ -433,3 +433,16 @@ TEST("what a jail started dies when the process that started the jail is killed"
 	(void)close(p[0]);
 	(void)close(p[1]);
 }
+
+TEST("a program whose end is taken away counts as failed, and the error says why")
+{
+	const struct proc_options options = {.deadline = deadline_in(10000)};
+	AUTO_ARGV struct argv a = ARGV_INIT;
+	struct pyro_error err;
+
+	(void)signal(SIGCHLD, SIG_IGN);
+	argv_add(&a, "true", NULL);
+	CHECK_INT(proc_run(&a, &options, &err), PROC_LOST);
+	CHECK(proc_check(&a, &options, &err) < 0);
+	CHECK(strstr(err.message, "SIGCHLD"));
+}
