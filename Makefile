@@ -10,6 +10,7 @@ NINJA = ninja -C
 SMOKES = smoke-use-cases smoke-cold-start smoke-repro-fix smoke-parallel smoke-inspect \
 	smoke-review-eval smoke-daily-loop smoke-real-repo
 
+.PHONY: test-kvm bench-kvm
 .PHONY: all deps deps-test deps-lint demo test check asan $(SMOKES) test-hosts lint format gen first-run bench fuzz soak torture wheel deb test-deb install uninstall clean
 
 all: $(BUILD)/build.ninja
@@ -56,6 +57,21 @@ test-hosts: deps-test
 	@$(MAKE) --no-print-directory all
 	-@command -v npm >/dev/null || tools/deps install hosts
 	@tools/run-tests --build $(BUILD) npm
+
+# The suite of real guests under real KVM: on this machine where KVM works, else on an outer machine
+# that emulates a processor which has it, where it takes long. SUITES: of tests/suites; TESTS: words of
+# tests' names: make test-kvm [SUITES="vm sdk-vm"] [TESTS="jail test_kvm_as_found"]
+test-kvm: deps-test
+	@$(MAKE) --no-print-directory all
+	@PYRO_BUILD=$(BUILD) tests/kvm/run --suites "$(SUITES)" $(TESTS)
+
+# The table of `make bench` on the outer machine, where only ratios mean something:
+# make bench-kvm [ROUNDS=3] [PART=run]
+bench-kvm: deps
+	@$(MAKE) --no-print-directory all
+	@$(NINJA) $(BUILD) bench/bench
+	@PYRO_BUILD=$(BUILD) PYRO_ACCEL=kvm PYRO_TEST_OUTER=1 tests/kvm/machine --seconds 7200 \
+		bench/run $(or $(ROUNDS),3) $(PART)
 
 # What docs/use-cases says, played as a chat host, on the command line and in Python with real guests.
 $(SMOKES): smoke-%: deps-test

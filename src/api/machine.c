@@ -89,12 +89,13 @@ static int add_guest(struct pyro *p, const struct pyro_vm *vm, enum machine_kind
 		return -1;
 	return json_object_update_new(
 		spec,
-		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "accel",
+		json_pack("{s:s, s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b}", "accel",
 			  vm_accel_name(host.accel), "tsc_khz", (json_int_t)host.tsc_khz,
 			  "shim_path", shim, "disk_path", disk, "kernel_path", image.kernel_path,
 			  "initrd_path", image.initrd_path, "root_path", image.root_path,
 			  "blank_path", image.blank_path, "root_id", image.root_digest, "kernel_id",
-			  image.kernel_digest, "initrd_id", image.initrd_digest));
+			  image.kernel_digest, "initrd_id", image.initrd_digest,
+			  "is_accel_demanded", host.is_demanded));
 }
 
 /* What a host could not keep apart from its own processes; NULL if there is none of it. */

@@ -150,6 +150,7 @@ static struct vm_spec spec_of(const struct supervisor *s)
 		.vcpu_count = (int)number_of(s, "vcpu_count"),
 		.mem_mib = (int)number_of(s, "mem_mib"),
 		.accel = accel && strcmp(accel, "kvm") == 0 ? VM_ACCEL_KVM : VM_ACCEL_TCG,
+		.is_accel_demanded = json_is_true(json_object_get(s->spec, "is_accel_demanded")),
 		.tsc_khz = (uint32_t)number_of(s, "tsc_khz"),
 		.agent_path = text_of(s, "agent_path"),
 		.cache_dir = text_of(s, "cache_dir"),

@@ -31,6 +31,7 @@ struct vm_spec {
 	int vcpu_count;
 	int mem_mib;
 	enum vm_accel accel;
+	bool is_accel_demanded; /* rather no guest than another accelerator */
 	uint32_t tsc_khz;       /* 0: unknown */
 	const char *agent_path; /* engine_host runs it; guests have it in their initrd */
 	const char *cache_dir;  /* templates are kept below it */
@@ -113,8 +114,9 @@ struct vm *vm_free(struct vm *vm);
 struct vm *vm_leave(struct vm *vm);
 
 /*
- * What a wait may take at the most: ms on hardware, several times as much under emulation. Every
- * deadline around a guest comes from here.
+ * What a wait may take at the most: ms on hardware, several times as much under emulation, and under
+ * KVM on a machine that is virtual itself: each exit of such a guest passes through two hypervisors.
+ * Every deadline around a guest comes from here.
  */
 int64_t vm_patience_ms(enum vm_accel accel, int64_t ms);
 

@@ -147,11 +147,11 @@ static struct vm *start(struct loop *loop, const struct vm_spec *spec, const str
 		    (err && err->code == PYRO_E_MISSING_DEPENDENCY))
 			return NULL;
 	}
-	if (spec->accel == VM_ACCEL_KVM) {
+	if (spec->accel == VM_ACCEL_KVM && !spec->is_accel_demanded) {
 		struct vm_spec without = *spec;
 
 		without.accel = VM_ACCEL_TCG;
-		vm_phase(hooks, "fallback", "accel=tcg reason=\"the guest hangs under KVM\"");
+		vm_phase(hooks, "slower", "accel=tcg reason=\"no guest started under KVM\"");
 		return start(loop, &without, hooks, err);
 	}
 	return NULL;

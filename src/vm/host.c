@@ -5,9 +5,11 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "vm/engine.h"
 #include "vm/kvm_probe.h"
 #include "vm/tsc.h"
 
+#include <cpuid.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,10 +23,18 @@
 #define FORMAT 1 /* also grows when the probe learns to look at more */
 #define MEMORY_BYTES_MAX 4096
 #define DOUBT_SECONDS 600
+#define CPUID_1_ECX_HYPERVISOR (1u << 31)
 
 const char *vm_accel_name(enum vm_accel accel)
 {
 	return accel == VM_ACCEL_KVM ? "kvm" : "tcg";
+}
+
+bool vm_host_is_virtual(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && c & CPUID_1_ECX_HYPERVISOR;
 }
 
 /* What the remembered answer depends on, as one text. Owned by the caller. */
@@ -98,7 +108,7 @@ static void measure(struct vm_host *host, const char *cache_dir)
 
 	if (is_known && !is_doubtful)
 		return;
-	kvm_probe(KVM_PROBE_TIMEOUT_MS, &probe);
+	kvm_probe((int)vm_patience_ms(VM_ACCEL_KVM, KVM_PROBE_TIMEOUT_MS), &probe);
 	host->kvm_usable = probe.is_usable;
 	memcpy(host->kvm_reason, probe.reason, sizeof(host->kvm_reason));
 	if (!is_known)
@@ -113,6 +123,7 @@ static int apply_override(struct vm_host *host, struct pyro_error *err)
 
 	if (!wish || !*wish || strcmp(wish, "auto") == 0)
 		return 0;
+	host->is_demanded = true;
 	if (strcmp(wish, "tcg") == 0) {
 		host->accel = VM_ACCEL_TCG;
 		return 0;

@@ -29,6 +29,7 @@ struct vm_host {
 	bool kvm_usable;      /* a probe guest ran correctly in it (vm/kvm_probe.h) */
 	char kvm_reason[160]; /* why it is not usable; empty if it is */
 	enum vm_accel accel;  /* the one to use */
+	bool is_demanded;     /* by PYRO_ACCEL: no other will do */
 	uint32_t tsc_khz;     /* of the host's time stamp counter; 0: not to be relied on */
 };
 
@@ -38,6 +39,9 @@ struct vm_host {
  * (accel is then as if it were not set). cache_dir is made if missing; NULL: nothing is remembered.
  */
 int vm_host_examine(const char *cache_dir, struct vm_host *ret, struct pyro_error *err);
+
+/* Whether this machine is itself a guest of some hypervisor: its KVM is then slow at best. */
+bool vm_host_is_virtual(void);
 
 /* "kvm" or "tcg". */
 const char *vm_accel_name(enum vm_accel accel);

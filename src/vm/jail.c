@@ -4,6 +4,8 @@
 #include "base/err.h"
 #include "base/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define KVM_DEVICE "/dev/kvm"
 #define GIB (1024ULL * 1024 * 1024)
 /* Far above the users of a system and of its containers, and below 2^31. */
 #define UID_BASE 0x70000000u
@@ -45,6 +48,26 @@ uid_t jail_uid(const char *vm_id)
 	return UID_BASE + hash % UID_SPAN;
 }
 
+char *jail_kvm(const char *dir, uid_t uid, struct pyro_error *err)
+{
+	AUTO_FREE char *own = mem_printf("%s/kvm", dir);
+	AUTO_FD int fd = -1;
+	struct stat st = {0};
+
+	if (uid == (uid_t)-1 ||
+	    (stat(KVM_DEVICE, &st) == 0 && ((st.st_mode & 06) == 06 || (st.st_mode & 060) == 060)))
+		return mem_strdup(KVM_DEVICE);
+	(void)unlink(own);
+	if (mknod(own, S_IFCHR | 0600, st.st_rdev) == 0 && chown(own, uid, uid) == 0)
+		fd = open(own, O_RDWR | O_CLOEXEC); /* not where devices are forbidden */
+	if (fd < 0) {
+		(void)err_sys(err, errno, "make '%s', a KVM that QEMU's user may open", own);
+		(void)err_hint(err, "chmod 666 /dev/kvm");
+		return NULL;
+	}
+	return TAKE_PTR(own);
+}
+
 /* The parents of a bound file must be made first: bubblewrap makes missing ones 0700. */
 static void add_tree(struct argv *a)
 {
@@ -77,7 +100,7 @@ static void add_setpriv(struct argv *a, const struct jail *jail)
 	argv_add(a, "/usr/bin/setpriv", NULL);
 	argv_addf(a, "--reuid=%u", (unsigned)jail->uid);
 	argv_addf(a, "--regid=%u", (unsigned)jail->uid);
-	if (jail->has_kvm && stat("/dev/kvm", &st) == 0 && (st.st_mode & 060) == 060)
+	if (jail->kvm && stat(jail->kvm, &st) == 0 && (st.st_mode & 060) == 060)
 		argv_addf(a, "--groups=%u", (unsigned)st.st_gid);
 	else
 		argv_add(a, "--clear-groups", NULL);
@@ -129,8 +152,8 @@ int jail_command(const struct jail *jail, struct argv *a, struct pyro_error *err
 	argv_add(a, "--ro-bind", jail->program, program, NULL);
 	if (jail->passt)
 		add_passt(a, jail->passt);
-	if (jail->has_kvm)
-		argv_add(a, "--dev-bind", "/dev/kvm", "/dev/kvm", NULL);
+	if (jail->kvm)
+		argv_add(a, "--dev-bind", jail->kvm, "/dev/kvm", NULL);
 	for (size_t i = 0; i < jail->n_files; i++)
 		argv_add(a, jail->files[i].is_writable ? "--bind" : "--ro-bind",
 			 jail->files[i].path, jail->files[i].as, NULL);

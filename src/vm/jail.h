@@ -32,8 +32,8 @@ struct jail {
 	const char *program; /* absolute path; in the jail it is in /usr/bin */
 	const struct jail_file *files;
 	size_t n_files;
-	uid_t uid; /* its own user and group id, or (uid_t)-1 to stay who we are */
-	bool has_kvm;
+	uid_t uid;       /* its own user and group id, or (uid_t)-1 to stay who we are */
+	const char *kvm; /* what is /dev/kvm in the jail (jail_kvm()), or NULL */
 	/* NULL: an empty network. Else the host's, and this passt in /usr/bin, with what it needs.
 	 */
 	const char *passt;
@@ -46,6 +46,12 @@ struct jail {
 
 /* Who a VM is in its jail: a user id of its own if we are root, else (uid_t)-1. */
 uid_t jail_uid(const char *vm_id);
+
+/*
+ * The device that uid may use as /dev/kvm, owned by the caller. Where the host's is for its owner
+ * only, as kernels make it, a user id of its own needs a node of its own: it is made in dir.
+ */
+char *jail_kvm(const char *dir, uid_t uid, struct pyro_error *err);
 
 /* Whether the programs it needs are here: PYRO_E_MISSING_DEPENDENCY. */
 int jail_check(struct pyro_error *err);

@@ -183,6 +183,7 @@ static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ra
 	};
 	static const size_t n_files[] = {[QEMU_BOOT] = 4, [QEMU_SAVE] = 5, [QEMU_RESTORE] = 6};
 	AUTO_FREE char *program = qemu_program(err);
+	AUTO_FREE char *kvm = NULL;
 	AUTO_ARGV struct argv argv = ARGV_INIT;
 	/* What the jail and QEMU complain of is found where the guest's last words are. */
 	int errors = log_is_on() ? STDERR_FILENO : theirs[2];
@@ -192,11 +193,13 @@ static int spawn_jailed(struct vm *vm, enum qemu_purpose purpose, const char *ra
 		.files = files,
 		.n_files = n_files[purpose],
 		.uid = jail_uid(spec->vm_id),
-		.has_kvm = spec->accel == VM_ACCEL_KVM,
 		.preload = purpose == QEMU_RESTORE ? "/vm/ram.so" : NULL,
 		.ram_bytes = (uint64_t)spec->mem_mib << 20,
 	};
 
+	if (program && spec->accel == VM_ACCEL_KVM && !(kvm = jail_kvm(spec->dir, jail.uid, err)))
+		return -1;
+	jail.kvm = kvm;
 	if (!program || jail_command(&jail, &argv, err) < 0)
 		return -1;
 	/* Who stays who he is owns the files already. */

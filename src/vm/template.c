@@ -177,14 +177,12 @@ static int keep_baseline(struct vm *vm, struct pyro_error *err)
 static int save(struct vm *vm, enum template_kind kind, const struct template *t,
 		struct pyro_error *err)
 {
-	int64_t deadline = boot_deadline(vm);
-
-	if (kind == TEMPLATE_ROOTED && (vm_call(vm, "mount", NULL, deadline, err) < 0 ||
+	if (kind == TEMPLATE_ROOTED && (vm_call(vm, "mount", NULL, boot_deadline(vm), err) < 0 ||
 					warm_up(vm, err) < 0 || keep_baseline(vm, err) < 0))
 		return -1;
 	qmp_expect_port_open(vm->qmp);
 	vm_hang_up(vm);
-	if (qmp_await_port_open(vm->qmp, deadline, err) < 0 ||
+	if (qmp_await_port_open(vm->qmp, boot_deadline(vm), err) < 0 ||
 	    qemu_save(vm, t->state_path, err) < 0 || qemu_quit(vm, err) < 0)
 		return -1;
 	/* Ours again, and nobody's to change. */

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "vm/host.h"
 
 #include <cpuid.h>
 #include <poll.h>
@@ -22,7 +23,6 @@
 #define TRIES 3
 #define TIGHT_PPM 3  /* ends no wider than this need no second try */
 #define AGREE_PPM 20 /* quartzes are better than this, and other frequencies are further away */
-#define CPUID_1_ECX_HYPERVISOR (1u << 31)
 
 struct reading {
 	uint64_t tsc;
@@ -90,7 +90,7 @@ static double stated_khz(void)
 
 	if (__get_cpuid(0x15, &a, &b, &c, &d) && a && b && c)
 		return (double)c * b / a / 1000;
-	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & CPUID_1_ECX_HYPERVISOR))
+	if (!vm_host_is_virtual())
 		return 0;
 	__cpuid(0x40000000, a, b, c, d);
 	if (a < 0x40000010 || a > 0x400000ff)

@@ -31,11 +31,11 @@ def check_namespaces(pid):
 
 
 def check_files(lab, pid):
-    """Every descriptor is a socket, an event or one of four files; only the disk is writable."""
+    """Every descriptor is a socket, an event or one of four files, or KVM; only the disk is writable."""
     writable = []
     for fd in os.listdir(f"/proc/{pid}/fd"):
         target = os.readlink(f"/proc/{pid}/fd/{fd}")
-        assert re.match(r"socket:|anon_inode:|/dev/null|/vm/(disk|root|ram|kernel|initrd)",
+        assert re.match(r"socket:|anon_inode:|/dev/null|/dev/kvm|/vm/(disk|root|ram|kernel|initrd)",
                         target), target
         if target.startswith("/vm/"):
             flags = int(re.search(r"flags:\s+(\d+)", read(f"/proc/{pid}/fdinfo/{fd}")).group(1), 8)
@@ -49,7 +49,7 @@ def check_mounts(lab, pid):
     for line in read(f"/proc/{pid}/mountinfo").splitlines():
         fields = line.split()
         if "rw" in fields[5].split(","):
-            assert fields[4] in ("/vm/disk", "/dev/null", "/dev/urandom"), line
+            assert fields[4] in ("/vm/disk", "/dev/null", "/dev/urandom", "/dev/kvm"), line
             assert "nosuid" in fields[5], line
     assert set(os.listdir(f"/proc/{pid}/root")) <= ROOT, os.listdir(f"/proc/{pid}/root")
 
