@@ -114,9 +114,8 @@ struct vm *vm_free(struct vm *vm);
 struct vm *vm_leave(struct vm *vm);
 
 /*
- * What a wait may take at the most: ms on hardware, several times as much under emulation, and under
- * KVM on a machine that is virtual itself: each exit of such a guest passes through two hypervisors.
- * Every deadline around a guest comes from here.
+ * What a wait may take at the most: ms on hardware, several times as much under emulation and where
+ * this machine is virtual itself. Every deadline around a guest comes from here.
  */
 int64_t vm_patience_ms(enum vm_accel accel, int64_t ms);
 

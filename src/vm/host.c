@@ -24,17 +24,21 @@
 #define MEMORY_BYTES_MAX 4096
 #define DOUBT_SECONDS 600
 #define CPUID_1_ECX_HYPERVISOR (1u << 31)
+#define CPUID_HYPERVISOR 0x40000000
 
 const char *vm_accel_name(enum vm_accel accel)
 {
 	return accel == VM_ACCEL_KVM ? "kvm" : "tcg";
 }
 
-bool vm_host_is_virtual(void)
+int vm_host_slowness(void)
 {
-	unsigned a, b, c, d;
+	unsigned a, name[3], c, d;
 
-	return __get_cpuid(1, &a, &b, &c, &d) && c & CPUID_1_ECX_HYPERVISOR;
+	if (!__get_cpuid(1, &a, &name[0], &c, &d) || !(c & CPUID_1_ECX_HYPERVISOR))
+		return 1;
+	__cpuid(CPUID_HYPERVISOR, a, name[0], name[1], name[2]);
+	return memcmp(name, "TCGTCGTCGTCG", sizeof(name)) == 0 ? 16 : 4;
 }
 
 /* What the remembered answer depends on, as one text. Owned by the caller. */

@@ -40,8 +40,11 @@ struct vm_host {
  */
 int vm_host_examine(const char *cache_dir, struct vm_host *ret, struct pyro_error *err);
 
-/* Whether this machine is itself a guest of some hypervisor: its KVM is then slow at best. */
-bool vm_host_is_virtual(void);
+/*
+ * How much longer than on hardware to wait for a guest under this machine's KVM: 1, on a virtual
+ * machine 4, for each exit of the guest passes through two hypervisors, and on an emulated one 16.
+ */
+int vm_host_slowness(void);
 
 /* "kvm" or "tcg". */
 const char *vm_accel_name(enum vm_accel accel);

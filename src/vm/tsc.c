@@ -90,7 +90,7 @@ static double stated_khz(void)
 
 	if (__get_cpuid(0x15, &a, &b, &c, &d) && a && b && c)
 		return (double)c * b / a / 1000;
-	if (!vm_host_is_virtual())
+	if (vm_host_slowness() == 1)
 		return 0;
 	__cpuid(0x40000000, a, b, c, d);
 	if (a < 0x40000010 || a > 0x400000ff)

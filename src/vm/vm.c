@@ -20,12 +20,16 @@
 #include <unistd.h>
 
 #define PROTOCOL_VERSION 1
-#define SLOW_FACTOR 4 /* translation makes guests slower by about this, and hosts busier */
+#define TCG_FACTOR 4 /* translation makes guests slower by about this, and hosts busier */
 #define REAP_MS 10000
 
 int64_t vm_patience_ms(enum vm_accel accel, int64_t ms)
 {
-	return accel == VM_ACCEL_TCG || vm_host_is_virtual() ? ms * SLOW_FACTOR : ms;
+	int slowness = vm_host_slowness();
+
+	if (accel == VM_ACCEL_TCG && slowness < TCG_FACTOR)
+		slowness = TCG_FACTOR;
+	return ms * slowness;
 }
 
 struct vm *vm_new(struct loop *loop, const struct engine *engine, const struct vm_spec *spec,
