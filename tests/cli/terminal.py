@@ -133,7 +133,7 @@ def test_signals(env):
     """SIGINT, SIGTERM and SIGHUP cancel, and the exit code is 128 + the signal's number"""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         process = run_and_signal(env, number, "run", "debian:12", "--", "wait")
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
         assert process.returncode == 128 + number, process.returncode
         assert err.decode().startswith("pyro: the run was cancelled"), err
 
@@ -144,7 +144,7 @@ def test_second_signal(env):
     time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == -signal.SIGINT, process.returncode
 
 
@@ -159,7 +159,7 @@ def test_nohup(env):
     time.sleep(0.2)
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, process.returncode
 
 

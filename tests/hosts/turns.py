@@ -11,7 +11,7 @@ from lab import ENVIRONMENT, eventually, shape
 from model import FINAL, Model
 
 TURN_S = 90
-END_S = 2  # how long after its host a server may live
+END_S = 10  # how long after its host a server may live
 
 PATCH = """--- a/hello.txt
 +++ b/hello.txt

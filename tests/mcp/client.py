@@ -13,7 +13,7 @@ from lab import ENVIRONMENT, Lab, eventually  # noqa: E402,F401
 
 MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
           "io.modelcontextprotocol/clientCapabilities": {}}
-END_S = 2
+END_S = 10
 RESULT_MAX = 24000  # bytes that every host shows
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int,
          "number": (int, float), "null": type(None)}

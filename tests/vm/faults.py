@@ -103,7 +103,7 @@ def test_qemu_stopped(lab):
     call = lab.start("run", ENVIRONMENT, "--timeout-seconds", "3", "--", "echo begun; sleep 100")
     call.await_text("begun")
     os.kill(lab.qemu(), signal.SIGSTOP)
-    done = call.end(40)
+    done = call.end(90)
     assert done.code == 124 and done.out == "begun\n", done
 
 
@@ -123,7 +123,7 @@ def test_hanging_start(lab):
     """a QEMU that hangs while it starts is given up in time, and another one started"""
     call = lab.start("run", ENVIRONMENT, "--", "echo alive")
     os.kill(lab.qemu(), signal.SIGSTOP)
-    done = call.end(60)
+    done = call.end()
     assert done.code == 0 and done.out == "alive\n", done
 
 
@@ -133,7 +133,7 @@ test_hanging_start.is_patient = True
 def other_agent(lab, code):
     """pyro with a guest agent that runs `code` and nothing else."""
     lab.pyro = [installed(lab)]
-    lab.own_cache()
+    lab.own_templates()
     os.replace(fake_program(lab, "pyro-agent", code), f"{lab.dir}/usr/libexec/pyro/pyro-agent")
 
 
@@ -151,7 +151,7 @@ test_hanging_guest.is_patient = True
 def test_dying_guest(lab):
     """a guest that dies while it starts is an error with the last words of its console"""
     other_agent(lab, "return 7;")
-    done = lab.call("run", ENVIRONMENT, "--", "true", seconds=60)
+    done = lab.call("run", ENVIRONMENT, "--", "true")
     assert done.code == 125 and "the guest did not start" in done.err, done
     assert "console says" in done.err and "hint: " in done.err, done
 
@@ -300,11 +300,11 @@ def test_timeout_without_client(lab):
         return [(row["state"], row["timed_out"])
                 for row in lab.json("workspace", "logs", ws)["entries"] if row["stdout"]]
 
-    eventually(lambda: states() == [("running", False)], 20, "it runs")
+    eventually(lambda: states() == [("running", False)], 60, "it runs")
     os.kill(lab.qemu(), signal.SIGSTOP)
     kill(call.process.pid)
     call.end()
-    eventually(lambda: states() == [("finished", True)], 40, "it has timed out")
+    eventually(lambda: states() == [("finished", True)], 90, "it has timed out")
     lab.json("workspace", "delete", ws)
 
 

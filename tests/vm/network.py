@@ -119,7 +119,7 @@ class World:
     def __exit__(self, kind, *_):
         try:
             if kind is None:
-                eventually(lambda: not self.host.members(), 5,
+                eventually(lambda: not self.host.members(), 20,
                            f"nothing left in the host's network: {self.host.members()}")
         finally:
             for pid in self.host.members():
@@ -360,11 +360,11 @@ def test_passt_dies(lab):
         old = world.passt()
         for pid in old:
             kill(pid)
-        eventually(lambda: world.passt() and not set(world.passt()) & set(old), 10, "a new passt")
+        eventually(lambda: world.passt() and not set(world.passt()) & set(old), 30, "a new passt")
         for pid in world.pyro_net():
             kill(pid)
-        eventually(lambda: lab.json("vm", "network-info", vm)["reason"], 5, "a reason")
-        eventually(lambda: not world.passt(), 5, "passt is gone too")
+        eventually(lambda: lab.json("vm", "network-info", vm)["reason"], 20, "a reason")
+        eventually(lambda: not world.passt(), 20, "passt is gone too")
         info = lab.json("vm", "network-info", vm)
         assert info["guest_ip"] is None and "pyro-net" in info["reason"], info
         wait = "for i in $(seq 100); do grep -q 0 /sys/class/net/eth0/carrier && exit; sleep 0.1; done"
@@ -396,9 +396,9 @@ def test_all_end_together(lab):
             for pid in lab.pids(victim):
                 kill(pid)
             if victim in ("pyro-supervisor", "qemu-system"):
-                eventually(lambda: not world.host.members(), 5, f"all gone with {victim}")
+                eventually(lambda: not world.host.members(), 20, f"all gone with {victim}")
             lab.json("vm", "delete", vm)
-            eventually(lambda: not world.host.members(), 5, f"all gone after {victim}")
+            eventually(lambda: not world.host.members(), 20, f"all gone after {victim}")
 
 
 def test_jail(lab):

@@ -82,7 +82,7 @@ def test_wait_elsewhere(lab):
     kill(calls[0].pid)
     for number, call in ((signal.SIGINT, calls[1]), (signal.SIGTERM, calls[2])):
         call.signal(number)
-        assert call.end(5).code == 128 + number
+        assert call.end(20).code == 128 + number
     assert entry(ws, 1)["state"] == "running"
     active = ws("status")["last_activity_at"]
     assert ws("wait", "1", "--wait-seconds", "1", code=124)["state"] == "running"
@@ -114,12 +114,12 @@ def test_wait_cancel(lab):
     call = lab.start(*ws.words("wait", "1", "--json"))
     time.sleep(0.3)
     assert ws("cancel", "1")["cancelled"] is True
-    assert '"state": "cancelled"' in call.end(10).out
+    assert '"state": "cancelled"' in call.end(30).out
     assert ws("wait", "1", code=(125, 137))["state"] == "cancelled"
     call = lab.start(*ws.words("exec", "--wait-seconds", "60", "--", "echo begun; sleep 100"))
     call.await_text("begun")
     call.signal(signal.SIGINT)
-    assert call.end(5).code == 130, "an exec that is cancelled still ends its command"
+    assert call.end(20).code == 130, "an exec that is cancelled still ends its command"
     assert ws("wait", "2", code=(125, 137))["state"] == "cancelled"
     ws.delete()
 

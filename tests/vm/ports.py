@@ -265,7 +265,7 @@ def test_gone(lab):
         conn.sendall(b"x")
         assert receive(conn, 1) == b"x"
         end()
-        eventually(lambda: is_closed(port), 5, f"{end} closes the port")
+        eventually(lambda: is_closed(port), 20, f"{end} closes the port")
         conn.settimeout(5)
         try:
             assert conn.recv(1) == b"", "the connection ends"

@@ -243,7 +243,7 @@ def test_hostile_tree(lab):
     ws("file write", "d/d/d/f", "--text", "x")
     begun = time.monotonic()
     ws("reset")
-    assert time.monotonic() - begun < 5 and ws("file list")["count"] == 0
+    assert time.monotonic() - begun < 30 and ws("file list")["count"] == 0
     ws.delete()
 
 
