@@ -44,7 +44,7 @@ def test_machine_id(lab):
 
 
 def test_clock(lab):
-    """a guest's clock is right within 100 ms, and runs as fast as the host's"""
+    """a guest's clock is right within half a second on a busy machine, too, and runs as fast as the host's"""
     call = lab.start("run", ENVIRONMENT, "--", "while read line; do date +%s.%N; done",
                      stdin=subprocess.PIPE)
     call.await_text("phase=execute")
@@ -54,7 +54,7 @@ def test_clock(lab):
     call.process.stdin.close()
     assert call.end().code == 0
     for trip, error in (first, last):
-        assert abs(error) < 0.1 + trip / 2, (first, last)
+        assert abs(error) < 0.5 + trip / 2, (first, last)
     assert abs(last[1] - first[1]) < 0.05 + (first[0] + last[0]) / 2, (first, last)
 
 
