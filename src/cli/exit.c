@@ -29,17 +29,21 @@ int exit_write(int fd, const void *data, size_t len)
 	return 0;
 }
 
-int exit_text(const struct buf *text, int code)
+int exit_unwritten(int errnum)
 {
 	struct pyro_error err;
-	int errnum = exit_write(STDOUT_FILENO, buf_text(text), text->len);
 
-	if (!errnum)
-		return code;
 	if (errnum == EPIPE)
 		return EXIT_PIPE;
 	(void)err_sys(&err, errnum, "write to standard output");
 	return exit_error(&err, /* as_json= */ false);
+}
+
+int exit_text(const struct buf *text, int code)
+{
+	int errnum = exit_write(STDOUT_FILENO, buf_text(text), text->len);
+
+	return errnum ? exit_unwritten(errnum) : code;
 }
 
 static int code_of(const struct pyro_error *err)

@@ -24,6 +24,8 @@ struct pyro_error;
 
 /* Writes all of data. Returns 0 or an errno; never raises SIGPIPE. */
 int exit_write(int fd, const void *data, size_t len);
+/* Tells why stdout took no more, unless nobody reads it any more. Returns the exit code. */
+int exit_unwritten(int errnum);
 /* Writes the text to stdout. Returns `code`, or what the failure to write calls for. */
 int exit_text(const struct buf *text, int code);
 /* Tells the error, on stderr or as JSON on stdout. Returns its exit code. */

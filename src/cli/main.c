@@ -131,8 +131,8 @@ static int fail(const struct show *show, const struct pyro_error *err, bool as_j
 {
 	int code;
 
-	if (show->is_pipe_out)
-		return EXIT_PIPE;
+	if (show->out_errnum)
+		return exit_unwritten(show->out_errnum);
 	code = exit_error(err, as_json);
 	return err->code == PYRO_E_CANCELLED && caught ? 128 + caught : code;
 }
@@ -168,7 +168,8 @@ static int call(struct pyro *p, const struct op_row *op, const void *args, bool 
 			  op == &ops_rows[OP_wait_workspace_exec] ? "workspace-wait"
 								  : "workspace-exec",
 			  record);
-	code = show.is_pipe_out ? EXIT_PIPE : print(op, record, &style, as_json);
+	code = show.out_errnum ? exit_unwritten(show.out_errnum)
+			       : print(op, record, &style, as_json);
 	values_done(op->ret, record);
 	return code;
 }
@@ -232,12 +233,16 @@ static int run(char **argv)
 	return command->run ? command->run(argv + words) : run_op(command, argv + words);
 }
 
-/* A closed standard stream would be the number of the next file that is opened. */
+/*
+ * A closed standard stream would be the number of the next file that is opened. What is written to
+ * a stdout that was closed still fails: a result that is lost is no success.
+ */
 static void open_standard_streams(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-		if (fcntl(fd, F_GETFD) < 0)
-			(void)!open("/dev/null", O_RDWR | O_CLOEXEC); /* takes the lowest number */
+		if (fcntl(fd, F_GETFD) < 0) /* what is opened takes the lowest number */
+			(void)!open("/dev/null",
+				    (fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) | O_CLOEXEC);
 }
 
 int main(int argc, char **argv)

@@ -206,12 +206,14 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 {
 	struct show *s = ctx;
 	int fd = stream == 2 ? STDERR_FILENO : STDOUT_FILENO;
+	int errnum;
 
-	if (s->is_quiet || !len || (fd == STDOUT_FILENO && s->is_pipe_out))
+	if (s->is_quiet || !len || (fd == STDOUT_FILENO && s->out_errnum))
 		return;
 	clear_bar(s);
-	if (write_output(s, fd, data, len) != 0 && fd == STDOUT_FILENO) {
-		s->is_pipe_out = true;
+	errnum = write_output(s, fd, data, len);
+	if (errnum && fd == STDOUT_FILENO) {
+		s->out_errnum = errnum;
 		pyro_cancel(s->p);
 	}
 	if (is_same_file(fd, STDERR_FILENO))

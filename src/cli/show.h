@@ -19,9 +19,9 @@ struct show {
 	bool has_bar;     /* stderr can show a bar */
 	bool is_drawn;    /* a bar is on the screen now */
 	bool has_warned;  /* of host_compat */
-	bool is_pipe_out; /* stdout has no reader any more */
 	bool is_mid_line; /* the guest's last byte where stderr goes too was no newline */
 	int64_t drawn_ms;
+	int out_errnum; /* why stdout takes no more, or 0 */
 	struct pyro *p; /* cancelled when nobody reads the guest's output */
 	const volatile sig_atomic_t *caught;
 };

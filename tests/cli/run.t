@@ -84,6 +84,20 @@ $ pyro env list >/dev/full
 ! hint: free disk space, or run pyro env prune
 [125]
 
+# so it is behind the output of a command
+$ pyro run debian:12 -- hello 2>&1 >/dev/full | grep -v '^\['
+pyro: write to standard output: No space left on device
+hint: free disk space, or run pyro env prune
+
+# and ends the run
+$ pyro run debian:12 -- flood 2>/dev/null >/dev/full
+[125]
+
+# a result that cannot be told is no success
+$ pyro env list >&-
+! pyro: write to standard output: Bad file descriptor
+[125]
+
 # nobody reading stderr changes nothing
 $ pyro run debian:12 -- seven 2>&- >/dev/null
 [7]
