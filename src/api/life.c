@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KILLED "its supervisor was killed"
 #define CHANGE_MS 30000
 #define DEAD_MS 5000
 #define END_MS 120000
@@ -65,10 +66,23 @@ static bool is_started(const struct pyro_vm *vm)
 	return vm->state && strcmp(vm->state, "started") == 0;
 }
 
+/* Its state is the last: whoever is killed before leaves all of this to the next one. */
+static int settle_killed(struct pyro *p, const char *id, struct pyro_error *err)
+{
+	AUTO_FREE char *dir = state_vm_dir(p->state, id);
+
+	if (history_interrupt(p->records, id, err) < 0 ||
+	    shells_clear(p->records, dir, id, err) < 0 ||
+	    services_fail(p->records, id, "the workspace's supervisor was killed", clock_wall(),
+			  err) < 0)
+		return -1;
+	return records_fail_vm(p->records, id, KILLED, err);
+}
+
 int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_error *err)
 {
 	AUTO_FREE char *alive = NULL;
-	AUTO_FREE char *dir = NULL;
+	struct pyro_error why;
 
 	if (!state_is_id(id))
 		return gone(id, err);
@@ -77,15 +91,21 @@ int life_get(struct pyro *p, const char *id, struct pyro_vm *ret, struct pyro_er
 	alive = state_vm_file(p->state, id, "alive");
 	if (!is_started(ret) || file_is_locked(alive))
 		return 0;
-	pyro_vm_done(ret);
-	dir = state_vm_dir(p->state, id);
-	/* Its state is the last: whoever is killed before leaves all of this to the next one. */
-	if (history_interrupt(p->records, id, err) < 0 ||
-	    shells_clear(p->records, dir, id, err) < 0 ||
-	    services_fail(p->records, id, "the workspace's supervisor was killed", clock_wall(),
-			  err) < 0 ||
-	    records_fail_vm(p->records, id, "its supervisor was killed", err) < 0)
+	if (settle_killed(p, id, &why) < 0) {
+		if (why.code == PYRO_E_NO_SPACE) {
+			/* A full disk keeps nobody from seeing and deleting what fills it. */
+			free(ret->state);
+			free(ret->reason);
+			ret->state = mem_strdup("failed");
+			ret->reason = mem_strdup(KILLED);
+			return 0;
+		}
+		pyro_vm_done(ret);
+		if (err)
+			*err = why;
 		return -1;
+	}
+	pyro_vm_done(ret);
 	return records_get_vm(p->records, id, ret, err);
 }
 

@@ -197,8 +197,11 @@ def test_host_disk_full(lab):
     ws("reset", "--snapshot", "before")
     assert ws.sh("cat f; echo works") == "kept\nworks\n"
     ws("snapshot create", "after")
+    disk.fill()
+    kill(lab.supervisor())
+    eventually(lambda: ws.state() == "failed", 10, "failed: what fills a disk can be seen")
     ws.delete()
-    assert disk.sh(f"ls {lab.state}/pyro/vms") == ""
+    assert disk.sh(f"ls {lab.state}/pyro/vms") == "", "and deleted"
     disk.end()
 
 
