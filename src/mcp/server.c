@@ -20,6 +20,7 @@
 #include "mcp/setup.h"
 #include "mcp/worker.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
@@ -280,15 +281,51 @@ static void handle_batch(struct server *s, json_t *messages)
 	batch_release(s, batch);
 }
 
+/* The escape of half a character, whose second digit says which half. */
+static bool is_half(const char *at, const char *end, const char *second)
+{
+	return end - at >= 6 && at[0] == '\\' && at[1] == 'u' && (at[2] == 'd' || at[2] == 'D') &&
+	       at[3] && strchr(second, at[3]) && isxdigit((unsigned char)at[4]) &&
+	       isxdigit((unsigned char)at[5]);
+}
+
+/*
+ * JavaScript's strings are UTF-16, and one that was cut within a character ends with half of it,
+ * which is written as an escape that is no text. It becomes U+FFFD: otherwise the whole message,
+ * and with it the id to answer, could not be read, and its sender would wait in vain.
+ */
+static void mend_halves(char *at, const char *end)
+{
+	while ((at = memchr(at, '\\', (size_t)(end - at)))) {
+		size_t len = end - at < 2 ? 1 : 2;
+
+		if (is_half(at, end, "89abAB") && is_half(at + 6, end, "cdefCDEF"))
+			len = 12;
+		else if (is_half(at, end, "89abcdefABCDEF"))
+			memcpy(at + 2, "fffd", 4);
+		at += len;
+	}
+}
+
+static json_t *load(const char *line, size_t len)
+{
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+	json_t *message = json_loadb(line, len, flags, NULL);
+	AUTO_FREE char *mended = message ? NULL : mem_strndup(line, len);
+
+	if (message)
+		return message;
+	mend_halves(mended, mended + len);
+	return json_loadb(mended, len, flags, NULL);
+}
+
 static void handle_line(struct server *s, const char *line, size_t len)
 {
-	json_error_t why;
 	json_t *message;
 
 	if (strspn(line, " \t\r") >= len)
 		return;
-	message = json_loadb(line, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL,
-			     &why);
+	message = load(line, len);
 	if (!message)
 		put_json(s, NULL, protocol_error(NULL, PROTOCOL_PARSE, "not a JSON text"));
 	else if (json_is_array(message))

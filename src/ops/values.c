@@ -74,13 +74,25 @@ static int decode_bool(const json_t *value, const char *label, void *field, stru
 	return 0;
 }
 
+#define EXACT_MAX (1LL << 53) /* the integers that a double holds as they are */
+
+/* JSON has one kind of number: what some write as 5.0 is the integer 5, for a schema, too. */
+static bool is_integral(const json_t *value)
+{
+	double n = json_real_value(value);
+
+	return json_is_integer(value) || (json_is_real(value) && n >= (double)-EXACT_MAX &&
+					  n <= (double)EXACT_MAX && !(n - (double)(int64_t)n));
+}
+
 static int decode_int(const struct op_input *in, const json_t *value, const char *label,
 		      void *field, struct pyro_error *err)
 {
-	int64_t n = json_integer_value(value);
+	int64_t n;
 
-	if (!json_is_integer(value))
+	if (!is_integral(value))
 		return wrong_type(label, "an integer", value, err);
+	n = json_is_integer(value) ? json_integer_value(value) : (int64_t)json_real_value(value);
 	if (n < in->min || n > in->max)
 		return err_set(err, PYRO_E_INVALID, "%s: %lld is outside %lld to %lld", label,
 			       (long long)n, (long long)in->min, (long long)in->max);

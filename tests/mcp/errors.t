@@ -22,6 +22,10 @@
 > {"jsonrpc":"2.0","id":1,"method":"ping","params":[]}
 < {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"<any>"}}
 
+# half a character, where a string of UTF-16 was cut, does not keep a call from its answer
+> {"jsonrpc":"2.0","id":"\udc00\ud83d\ude00\\ud800\uD83D","method":"ping"}
+< {"jsonrpc":"2.0","id":"\ufffd\ud83d\ude00\\ud800\ufffd","result":{}}
+
 # a call of what is no tool, or without an object of arguments, is a protocol error
 > {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"vm_rum","arguments":{}}}
 < {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"there is no tool 'vm_rum' in vm-run"}}
@@ -35,6 +39,14 @@
 < {"jsonrpc":"2.0","id":5,"error":{"code":-32602,"message":"<any>"}}
 > {"jsonrpc":"2.0","id":6,"method":"tools/call","params":{"name":"vm_run","arguments":[]}}
 < {"jsonrpc":"2.0","id":6,"error":{"code":-32602,"message":"params.arguments: expected an object"}}
+
+# a number without a fraction is an integer, however it is written
+> {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","command":"true","mem_mib":1.0}}}
+< {"jsonrpc":"2.0","id":1,"result":{"isError":true,"content":[{"type":"text","text":"arguments.mem_mib: 1 is outside 128 to 32768"}],"_meta":"<any>"}}
+> {"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","command":"true","mem_mib":512.5}}}
+< {"jsonrpc":"2.0","id":2,"result":{"isError":true,"content":[{"type":"text","text":"arguments.mem_mib: expected an integer, got number"}],"_meta":"<any>"}}
+> {"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"vm_run","arguments":{"environment":"debian:12","command":"true","mem_mib":1e300}}}
+< {"jsonrpc":"2.0","id":3,"result":{"isError":true,"content":[{"type":"text","text":"arguments.mem_mib: expected an integer, got number"}],"_meta":"<any>"}}
 
 # bad values of arguments are errors that the model reads
 > {"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"vm_run"}}
