@@ -66,6 +66,8 @@ static int unknown_option(const struct command *command, const char *option, siz
 
 	for (size_t i = 0; i < n; i++)
 		candidates[2 + i] = options[i].name;
+	if (strcmp(name, "--json") == 0 || strcmp(name, "--help") == 0)
+		return err_set(err, PYRO_E_USAGE, "%s takes no value", name);
 	(void)err_set(err, PYRO_E_USAGE, "pyro %s has no option '%s'", command->words, name);
 	nearest = parse_nearest(name, candidates);
 	if (nearest)
@@ -315,6 +317,8 @@ static int unexpected(const struct command *command, char *const *argv, const js
 	struct command_option meant;
 
 	(void)err_set(err, PYRO_E_USAGE, "unexpected argument '%s'", *argv);
+	if (**argv == '-') /* it stands behind a `--`, which ended the options */
+		return err_hint(err, "options stand before --; pyro %s --help", command->words);
 	if (!command_rest(command->op) && find_meant(command->op, given, *argv, &meant))
 		return err_hint(err, "did you mean %s %s? pyro %s --help lists all", meant.name,
 				*argv, command->words);

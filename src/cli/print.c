@@ -218,7 +218,7 @@ static void print_catalog(struct buf *out, const struct pyro_environment_list *l
 	}
 }
 
-static void print_environment(struct buf *out, const struct pyro_environment *e, const char *title)
+static void print_environment(struct buf *out, const struct pyro_environment *e, bool is_pulled)
 {
 	/* The order in which people look for them, not that of the record. */
 	static const char *const order[] = {
@@ -230,7 +230,10 @@ static void print_environment(struct buf *out, const struct pyro_environment *e,
 		mem_printf("%s %s", e->distribution, e->distribution_version);
 	size_t width = strlen("Default packages: ");
 
-	buf_printf(out, "%s: %s\n", title, e->name);
+	if (is_pulled)
+		buf_printf(out, "Pulled: %s\n", e->name);
+	else
+		form_labelled(out, width, "Environment", e->name);
 	form_labelled(out, width, "Version", e->version);
 	form_labelled(out, width, "Distribution", distribution);
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
@@ -372,8 +375,7 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 	else if (op == &ops_rows[OP_list_environments])
 		print_catalog(out, record, style);
 	else if (op->ret == &ops_records[REC_environment])
-		print_environment(out, record,
-				  op == &ops_rows[OP_pull_environment] ? "Pulled" : "Environment");
+		print_environment(out, record, op == &ops_rows[OP_pull_environment]);
 	else if (op == &ops_rows[OP_doctor])
 		print_doctor(out, record, style->colour);
 	else if (op == &ops_rows[OP_demo_ollama])

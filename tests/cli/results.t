@@ -22,7 +22,7 @@ Description:      Debian 12 with Git
 
 # env inspect says why an install does not count
 $ pyro env inspect debian:12
-Environment: debian:12
+Environment:      debian:12
 Version:          12.1
 Distribution:     debian 12
 Installed:        no

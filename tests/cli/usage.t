@@ -145,6 +145,18 @@ $ pyro run debian:12 --network=yes -- --json
 ! hint: pyro run --help
 [2]
 
+# an option that every command has takes none, either
+$ pyro env list --help=1
+! pyro: --help takes no value
+! hint: pyro env list --help
+[2]
+
+# behind -- an option is an argument
+$ pyro workspace file write fix-42 -- -f --text x
+! pyro: unexpected argument '--text'
+! hint: options stand before --; pyro workspace file write --help
+[2]
+
 # a completion for an unknown shell
 $ pyro completion tcsh
 ! pyro: no completion for the shell 'tcsh'
