@@ -18,8 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The supervisor keeps finer deadlines; these only guard against one that is stuck. */
-#define START_MS 300000
+/* As MACHINE_START_MS, for calls that end one. */
 #define END_MS 60000
 #define LOCK_MS 10000             /* a supervisor on its way out needs less */
 #define OUTPUT_KEPT (1024 * 1024) /* per stream, in results */
@@ -167,7 +166,8 @@ int machine_start(struct pyro *p, const char *op, const struct pyro_vm *vm, int 
 		machine_give_up(p, &m, is_owned);
 		return -1;
 	}
-	if (remote_call(m.remote, op, "start", spec, deadline_in(START_MS), &result, err) < 0) {
+	if (remote_call(m.remote, op, "start", spec, deadline_in(MACHINE_START_MS), &result, err) <
+	    0) {
 		machine_give_up(p, &m, is_owned);
 		return -1;
 	}

@@ -10,6 +10,12 @@
 
 struct remote;
 
+/*
+ * For calls that start a machine. The supervisor keeps finer deadlines, which add up on a slow host
+ * that makes a template first; this only guards against one that is stuck.
+ */
+#define MACHINE_START_MS (20 * 60 * 1000)
+
 /* A VM that is about to be started. */
 struct machine {
 	struct remote *remote;

@@ -6,6 +6,7 @@
 
 #include "api/handle.h"
 #include "api/life.h"
+#include "api/machine.h"
 #include "api/remote.h"
 #include "base/clock.h"
 #include "base/err.h"
@@ -369,7 +370,7 @@ static int reset_started(struct pyro *p, const struct pyro_workspace *ws, const 
 	if (!remote)
 		return -1;
 	result = remote_call(remote, "workspace-reset", "reset",
-			     json_pack("{s:s}", "name", snapshot), deadline_in(WORKSPACE_CALL_MS),
+			     json_pack("{s:s}", "name", snapshot), deadline_in(MACHINE_START_MS),
 			     NULL, err);
 	(void)remote_free(remote);
 	return result;
