@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from lab import ENVIRONMENT, eventually, status_of
+from lab import ENVIRONMENT, SLOWER, eventually, status_of
 
 MIB = 1024 * 1024
 
@@ -71,7 +71,7 @@ def test_timeout_ignored_signals(lab):
     """the timeout also ends a tree that ignores signals and left its session"""
     done = lab.run("trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; while :; do :; done' & "
                    "while :; do :; done", options=("--timeout-seconds", "2"), code=124)
-    assert done.seconds < 40, done
+    assert done.seconds < 40 * SLOWER, done
 
 
 def test_closed_stdout(lab):
@@ -83,7 +83,7 @@ def test_closed_stdout(lab):
 def test_background(lab):
     """a process left in the background does not hold up the result"""
     done = lab.run("sleep 1000 & echo done")
-    assert done.out == "done\n" and done.seconds < 20, done
+    assert done.out == "done\n" and done.seconds < 20 * SLOWER, done
 
 
 def test_invalid_utf8(lab):

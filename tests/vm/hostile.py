@@ -3,7 +3,7 @@ import os
 import subprocess
 
 from commands import watch_memory
-from lab import ENVIRONMENT, IS_ROOT, Skip
+from lab import ENVIRONMENT, IS_ROOT, SLOWER, Skip
 from lifecycle import in_guest
 
 
@@ -19,7 +19,7 @@ def bounded(lab, command, codes, *options, timeout_s=5, seconds=90):
 def test_fork_bomb(lab):
     """a fork bomb ends at its timeout with all it forked"""
     done = bounded(lab, "f() { f | f & f; }; f", (124, 254, 1, 2, 137))
-    assert done.seconds < 40, done
+    assert done.seconds < 40 * SLOWER, done
 
 
 def test_fork_bomb_in_kept_vm(lab):
@@ -96,7 +96,7 @@ def test_port_unbound(lab):
     """a guest that takes its own port away ends its run in time"""
     done = bounded(lab, "cd /sys/bus/virtio/drivers/virtio_console; for i in virtio*; do "
                         "echo $i >unbind; done; sleep 100", (124, 125))
-    assert done.seconds < 60, done
+    assert done.seconds < 60 * SLOWER, done
 
 
 test_port_unbound.is_patient = True
