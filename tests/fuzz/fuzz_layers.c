@@ -68,8 +68,9 @@ static void unpack(const struct spec *spec)
 {
 	AUTO_LAYERS struct layers layers = {NULL};
 	struct pyro_error err;
+	int64_t bytes;
 
-	if (layers_unpack(spec, tmp, &layers, &err) == 0)
+	if (layers_open(spec, tmp, &layers, &err) == 0 && layers_unpack(&layers, &bytes, &err) == 0)
 		write_root(&layers);
 }
 
@@ -95,13 +96,14 @@ static void try_compressed(char *path)
 
 static void try_layers(const uint8_t *bytes, size_t size, size_t cut)
 {
-	struct layers layers = {.fds = mem_zalloc(2, sizeof(int)), .n = 2, .bytes = (int64_t)size};
+	int fds[2];
 
 	cut = cut < size ? cut : size;
-	layers.fds[0] = scratch_memory(bytes, cut);
-	layers.fds[1] = scratch_memory(bytes + cut, size - cut);
-	write_root(&layers);
-	layers_done(&layers);
+	fds[0] = scratch_memory(bytes, cut);
+	fds[1] = scratch_memory(bytes + cut, size - cut);
+	write_root(&(struct layers){.fds = fds, .n = ARRAY_SIZE(fds)});
+	(void)close(fds[0]);
+	(void)close(fds[1]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

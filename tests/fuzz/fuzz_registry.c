@@ -91,7 +91,7 @@ static void ask(const struct reference *reference, char *login)
 {
 	AUTO_HTTP_REPLY struct http_reply reply = HTTP_REPLY_INIT(BODY_MAX);
 	const struct http_request request = {.accept = "a/b", .timeout_ms = 1};
-	struct registry *registry = registry_new(reference, login);
+	struct registry *registry = registry_new(reference, login, NULL);
 	AUTO_FREE char *url = registry_url(registry, "");
 	struct pyro_error err;
 

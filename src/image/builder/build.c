@@ -187,31 +187,23 @@ static int check_tool(struct argv *a, struct pyro_error *err)
 	return r;
 }
 
+/* What write_root() needs. */
+struct writing {
+	const struct build *b;
+	const struct build_root *root;
+	struct ext4 *fs;
+};
+
 /* Everything from the empty file system to the complete one, which is closed in any case. */
-static int write_root(const struct build *b, const struct build_root *root, struct ext4 *fs,
-		      json_t *notes, struct pyro_error *err)
+static int write_root(void *ctx, json_t *notes, struct pyro_error *err)
 {
+	const struct writing *w = ctx;
+
 	event_phase("root");
-	if (root->fill(b, root, fs, notes, err) == 0 && add_site(fs, err) == 0)
-		return ext4_close(fs, err);
-	(void)ext4_free(fs);
+	if (w->root->fill(w->b, w->root, w->fs, notes, err) == 0 && add_site(w->fs, err) == 0)
+		return ext4_close(w->fs, err);
+	(void)ext4_free(w->fs);
 	return -1;
-}
-
-static int write_confined(const struct build *b, const struct build_root *root, struct ext4 *fs,
-			  int report_fd)
-{
-	static const struct confine_limits limits = {.memory_bytes = WRITE_MEMORY,
-						     .cpu_seconds = WRITE_CPU_SECONDS,
-						     .link_dir = -1,
-						     .work_dir = -1};
-	json_t *notes = json_object();
-	struct pyro_error err;
-
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (confine(&limits, &err) == 0 && write_root(b, root, fs, notes, &err) == 0)
-		return report_end(report_fd, notes, NULL);
-	return report_end(report_fd, NULL, &err);
 }
 
 /* Until it says something, or has died. */
@@ -239,17 +231,29 @@ static int take_report(const struct buf *text, json_t *notes, struct pyro_error 
 	else if (json_object_update(notes, json_object_get(json, "result")) == 0)
 		r = 0;
 	else
-		(void)err_set(err, PYRO_E_LIMIT, "writing the image took too much time or memory");
+		(void)err_set(err, PYRO_E_LIMIT, "the image takes too much time or memory");
 	json_decref(json);
 	return r;
 }
 
-/*
- * The same in a process of its own, for content that nobody vouches for: it has the layers and the
- * image open, and can open nothing else.
- */
-static int write_apart(const struct build *b, const struct build_root *root, struct ext4 *fs,
-		       json_t *notes, struct pyro_error *err)
+static int run_confined(int (*run)(void *ctx, json_t *notes, struct pyro_error *err), void *ctx,
+			int report_fd)
+{
+	static const struct confine_limits limits = {.memory_bytes = WRITE_MEMORY,
+						     .cpu_seconds = WRITE_CPU_SECONDS,
+						     .link_dir = -1,
+						     .work_dir = -1};
+	json_t *notes = json_object();
+	struct pyro_error err;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (confine(&limits, &err) == 0 && run(ctx, notes, &err) == 0)
+		return report_end(report_fd, notes, NULL);
+	return report_end(report_fd, NULL, &err);
+}
+
+int build_apart(int (*run)(void *ctx, json_t *notes, struct pyro_error *err), void *ctx,
+		json_t *notes, struct pyro_error *err)
 {
 	AUTO_BUF struct buf report = BUF_INIT(REPORT_MAX);
 	AUTO_FD int report_r = -1, report_w = -1;
@@ -263,10 +267,9 @@ static int write_apart(const struct build *b, const struct build_root *root, str
 	pid = fork();
 	if (pid == 0) {
 		fd_close(&report_r);
-		_exit(write_confined(b, root, fs, report_w));
+		_exit(run_confined(run, ctx, report_w));
 	}
 	fd_close(&report_w);
-	(void)ext4_free(fs);
 	if (pid < 0)
 		return err_sys(err, errno, "start a process");
 	r = await_report(report_r, err);
@@ -281,11 +284,17 @@ static int make_root(const struct build *b, const struct build_root *root, const
 {
 	AUTO_FREE char *path = mem_printf("%s/root.ext4", dir);
 	struct ext4 *fs = ext4_new(path, IMAGE_DISK_BYTES, "pyro-root", root->identity, err);
+	struct writing w = {b, root, fs};
 	struct argv a = ARGV_INIT;
+	int r;
 
 	if (!fs)
 		return -1;
-	if ((root->is_confined ? write_apart : write_root)(b, root, fs, notes, err) < 0)
+	r = root->is_confined ? build_apart(write_root, &w, notes, err)
+			      : write_root(&w, notes, err);
+	if (root->is_confined)
+		(void)ext4_free(fs);
+	if (r < 0)
 		return -1;
 	event_phase("check");
 	argv_add(&a, "e2fsck", "-f", "-n", path, NULL);

@@ -31,7 +31,7 @@ struct build_root {
 	int64_t need_mib;     /* disk space at the peak, but for the kernel */
 	const char *suite;    /* where a kernel comes from */
 	bool keeps_kernel;    /* any intact kernel will do */
-	bool is_confined;     /* `fill` runs in a process that can open nothing */
+	bool is_confined;     /* `fill` runs by build_apart() */
 	/*
 	 * Fills the file system, all but what belongs to the place (names, resolver, /workspace).
 	 * What it puts into `notes`, an object, goes into the manifest.
@@ -45,6 +45,13 @@ struct build_root {
 /* Waits for the lock. Ended by build_end() unless it fails. */
 int build_begin(struct build *b, const char *root, struct pyro_error *err);
 int build_install(const struct build *b, const struct build_root *root, struct pyro_error *err);
+/*
+ * Runs something about content that nobody vouches for in a process of its own, which has open what
+ * this one has and can open nothing else; its memory and processor time are limited (PYRO_E_LIMIT).
+ * What it puts into its `notes` is put into these.
+ */
+int build_apart(int (*run)(void *ctx, json_t *notes, struct pyro_error *err), void *ctx,
+		json_t *notes, struct pyro_error *err);
 /* Removes what is left and gives the lock up. Returns r, with err as it was if that is negative. */
 int build_end(struct build *b, int r, struct pyro_error *err);
 

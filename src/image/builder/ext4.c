@@ -440,13 +440,12 @@ static int entry_type(mode_t mode)
 static errcode_t make_inode(struct ext4 *fs, ext2_ino_t dir, const char *name,
 			    const struct ext4_entry *e, ext2_ino_t *ret)
 {
-	struct ext2_inode_large inode = {.i_links_count = 1};
+	struct ext2_inode_large inode = {.i_mode = (uint16_t)e->mode, .i_links_count = 1};
 	errcode_t code = ext2fs_new_inode(fs->fs, dir, (int)e->mode, NULL, ret);
 
 	if (code)
 		return code;
 	ext2fs_inode_alloc_stats2(fs->fs, *ret, 1, 0);
-	set_attributes(&inode, e);
 	if (S_ISREG(e->mode)) {
 		inode.i_flags = EXT4_EXTENTS_FL;
 		code = ext2fs_write_new_inode(fs->fs, *ret, EXT2_INODE(&inode));
@@ -460,6 +459,7 @@ static errcode_t make_inode(struct ext4 *fs, ext2_ino_t dir, const char *name,
 	} else if (S_ISCHR(e->mode) || S_ISBLK(e->mode)) {
 		set_device(&inode, e->dev_major, e->dev_minor);
 	}
+	set_attributes(&inode, e); /* last: a new inode that is of 1970 gets today's times */
 	if (!code)
 		code = ext2fs_write_inode_full(fs->fs, *ret, EXT2_INODE(&inode), sizeof(inode));
 	return code ? code : add_name(fs, dir, name, *ret, entry_type(e->mode));

@@ -174,7 +174,11 @@ static void set_attributes(struct archive_entry *entry, const struct ext2_inode_
 	archive_entry_set_mode(entry, inode->i_mode);
 	archive_entry_set_uid(entry, (int64_t)inode_uid(*inode));
 	archive_entry_set_gid(entry, (int64_t)inode_gid(*inode));
-	archive_entry_set_mtime(entry, (int32_t)inode->i_mtime, 0);
+	/* Two more bits of the seconds are beside the nanoseconds. */
+	archive_entry_set_mtime(entry,
+				(int32_t)inode->i_mtime +
+					((int64_t)(inode->i_mtime_extra & 3) << 32),
+				inode->i_mtime_extra >> 2);
 	if (S_ISREG(inode->i_mode))
 		archive_entry_set_size(entry, (int64_t)EXT2_I_SIZE(inode));
 	if (!S_ISCHR(inode->i_mode) && !S_ISBLK(inode->i_mode))
@@ -392,13 +396,16 @@ static int add_to_index(const char *dir, json_t *row, const char *tag, struct py
 {
 	AUTO_FREE char *path = mem_printf("%s/index.json", dir);
 	AUTO_BUF struct buf text = BUF_INIT(SPEC_DOCUMENT_MAX);
-	json_t *index = file_exists(path) && file_read(path, &text, NULL) == 0
-				? spec_parse(&text, "index", NULL)
-				: NULL;
-	json_t *rows = json_array(), *old;
+	json_t *index = NULL, *rows, *old;
 	AUTO_FREE char *out = NULL;
 	size_t i;
 
+	if (file_exists(path) &&
+	    (file_read(path, &text, err) < 0 || !(index = spec_parse(&text, "index", err)))) {
+		json_decref(row);
+		return err_wrap(err, "'%s'", path);
+	}
+	rows = json_array();
 	json_array_foreach(json_object_get(index, "manifests"), i, old)
 	{
 		const char *name = json_string_value(

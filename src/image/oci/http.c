@@ -135,6 +135,7 @@ static void set_method(CURL *curl, const struct http_request *request)
 static void set_options(CURL *curl, struct transfer *t, struct curl_slist *headers, char *why)
 {
 	AUTO_FREE char *range = mem_printf("%lld-", (long long)t->request->from);
+	const char *authorities = getenv("SSL_CERT_FILE");
 
 	(void)curl_easy_setopt(curl, CURLOPT_URL, t->request->url);
 	(void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -156,6 +157,8 @@ static void set_options(CURL *curl, struct transfer *t, struct curl_slist *heade
 	(void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
 	if (t->request->from > 0)
 		(void)curl_easy_setopt(curl, CURLOPT_RANGE, range);
+	if (authorities && *authorities)
+		(void)curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
 	set_method(curl, t->request);
 }
 
@@ -165,9 +168,13 @@ static int failed(const struct transfer *t, CURLcode code, const char *why, stru
 		*err = t->error;
 		return -1;
 	}
-	(void)err_set(err,
-		      code == CURLE_PEER_FAILED_VERIFICATION ? PYRO_E_REFUSED : PYRO_E_PULL_FAILED,
-		      "'%.200s': %s", t->request->url, *why ? why : curl_easy_strerror(code));
+	if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE) {
+		(void)err_set(err, PYRO_E_REFUSED, "'%.200s': %s", t->request->url, why);
+		return err_hint(err, "if the authority behind it is your own, install it with "
+				     "update-ca-certificates, or name its file in SSL_CERT_FILE");
+	}
+	(void)err_set(err, PYRO_E_PULL_FAILED, "'%.200s': %s", t->request->url,
+		      *why ? why : curl_easy_strerror(code));
 	return err_hint(err, "check the name of the image and the network, then pull again");
 }
 

@@ -1,7 +1,9 @@
 /*
  * http: one request, and what came back. Redirects are not followed and statuses not judged here
  * (registry.h does). May be used by several threads at once. What a server sends is bounded: its
- * headers, its body, and the time in which nothing comes.
+ * headers, its body, and the time in which nothing comes. Proxies are taken from the environment,
+ * as curl does; so is SSL_CERT_FILE, which names the authorities to trust in the place of this
+ * machine's.
  */
 #ifndef OCI_HTTP_H
 #define OCI_HTTP_H

@@ -30,6 +30,7 @@
 #define RATIO_MAX 1100
 #define RATIO_FREE_BYTES (64 << 20)
 #define OS_RELEASE_MAX 65536
+#define WORD_MAX 64
 #define WHITEOUT ".wh."
 #define OPAQUE ".wh..wh..opq"
 #define AUFS ".wh..wh." /* what it keeps for itself, at the top */
@@ -112,34 +113,46 @@ static int unpack(struct unpacking *u, int from, int to, struct pyro_error *err)
 	return r;
 }
 
-int layers_unpack(const struct spec *spec, const char *tmp, struct layers *ret,
-		  struct pyro_error *err)
+int layers_open(const struct spec *spec, const char *tmp, struct layers *ret,
+		struct pyro_error *err)
+{
+	*ret = (struct layers){.spec = spec,
+			       .packed_fds = mem_zalloc(spec->n_layers + 1, sizeof(int)),
+			       .fds = mem_zalloc(spec->n_layers + 1, sizeof(int))};
+	for (; ret->n < spec->n_layers; ret->n++) {
+		const char *from = spec->layers[ret->n].path;
+		AUTO_FREE char *to = mem_printf("%s/layer.%zu", tmp, ret->n);
+		AUTO_FD int from_fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		AUTO_FD int to_fd = open(to, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (from_fd < 0 || to_fd < 0)
+			return err_sys(err, errno, "open '%s'", from_fd < 0 ? from : to);
+		ret->packed_fds[ret->n] = TAKE_FD(from_fd);
+		ret->fds[ret->n] = TAKE_FD(to_fd);
+	}
+	return 0;
+}
+
+int layers_unpack(const struct layers *layers, int64_t *ret_bytes, struct pyro_error *err)
 {
 	struct unpacking u = {NULL};
 
-	*ret = (struct layers){.fds = mem_zalloc(spec->n_layers + 1, sizeof(int))};
-	for (size_t i = 0; i < spec->n_layers; i++) {
-		AUTO_FREE char *path = mem_printf("%s/layer.%zu", tmp, i);
-		AUTO_FD int from = open(spec->layers[i].path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		int to = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-		if (to >= 0)
-			ret->fds[ret->n++] = to;
-		if (from < 0 || to < 0)
-			return err_sys(err, errno, "open '%s'",
-				       from < 0 ? spec->layers[i].path : path);
-		u.layer = &spec->layers[i];
-		if (unpack(&u, from, to, err) < 0)
+	for (size_t i = 0; i < layers->n; i++) {
+		u.layer = &layers->spec->layers[i];
+		if (unpack(&u, layers->packed_fds[i], layers->fds[i], err) < 0)
 			return -1;
 	}
-	ret->bytes = u.total_bytes;
+	*ret_bytes = u.total_bytes;
 	return 0;
 }
 
 void layers_done(struct layers *layers)
 {
-	for (size_t i = 0; i < layers->n; i++)
+	for (size_t i = 0; i < layers->n; i++) {
+		(void)close(layers->packed_fds[i]);
 		(void)close(layers->fds[i]);
+	}
+	free(layers->packed_fds);
 	free(layers->fds);
 	*layers = (struct layers){NULL};
 }
@@ -297,20 +310,21 @@ static int add_dirs(struct pass *pass, struct pyro_error *err)
 	return 0;
 }
 
-/* A value of os-release, without its quotes. */
+/* A value of os-release, which is one word, with or without quotes. */
 static void note(json_t *notes, const char *key, const char *text, const char *name)
 {
+	static const char word[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				   "0123456789.-_+~";
 	size_t len = strlen(name);
 
 	for (const char *line = text; line; line = strchr(line, '\n')) {
 		line += *line == '\n';
 		if (strncmp(line, name, len) == 0) {
-			const char *value = line + len;
-			size_t quote = *value == '"' || *value == '\'';
-			AUTO_FREE char *copy =
-				mem_strndup(value + quote, strcspn(value + quote, "\"'\n"));
+			const char *value = line + len + strspn(line + len, "\"'");
+			size_t n = strspn(value, word);
 
-			(void)json_object_set_new(notes, key, json_string(copy));
+			(void)json_object_set_new(notes, key,
+						  json_stringn(value, n < WORD_MAX ? n : WORD_MAX));
 			return;
 		}
 	}

@@ -13,9 +13,10 @@
 
 #define CONFIG_MAX (1024 * 1024)
 #define ANSWER_MAX 65536
-#define HELPER_MS 30000
+#define HELPER_MS 15000 /* it may ask a person */
 #define DOCKER_HUB "docker.io"
-#define DOCKER_HUB_KEY "https://index.docker.io/v1/"
+#define DOCKER_HUB_HOST "index.docker.io"
+#define DOCKER_HUB_KEY "https://" DOCKER_HUB_HOST "/v1/"
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -98,9 +99,30 @@ static char *take_auth(const json_t *entry)
 		    json_string_value(json_object_get(entry, "password")));
 }
 
-char *login_find(const char *registry)
+/* Whether a key of "auths" is of that host: some clients wrote URLs. */
+static bool is_of(const char *key, const char *host)
 {
-	const char *key = strcmp(registry, DOCKER_HUB) == 0 ? DOCKER_HUB_KEY : registry;
+	const char *scheme = strstr(key, "://");
+	size_t len = strlen(host);
+
+	key = scheme ? scheme + 3 : key;
+	return strncmp(key, host, len) == 0 && (!key[len] || key[len] == '/');
+}
+
+static char *find_auth(const json_t *auths, const char *host)
+{
+	const char *key;
+	json_t *entry;
+
+	json_object_foreach((json_t *)(uintptr_t)auths, key,
+			    entry) if (is_of(key, host)) return take_auth(entry);
+	return NULL;
+}
+
+char *login_find(const char *registry, char **ret_helper)
+{
+	bool is_hub = strcmp(registry, DOCKER_HUB) == 0;
+	const char *key = is_hub ? DOCKER_HUB_KEY : registry;
 	json_t *config = read_config();
 	const char *helper =
 		json_string_value(json_object_get(json_object_get(config, "credHelpers"), key));
@@ -110,16 +132,19 @@ char *login_find(const char *registry)
 		helper = json_string_value(json_object_get(config, "credsStore"));
 	found = helper ? ask_helper(helper, key) : NULL;
 	if (!found)
-		found = take_auth(json_object_get(json_object_get(config, "auths"), key));
+		found = find_auth(json_object_get(config, "auths"),
+				  is_hub ? DOCKER_HUB_HOST : registry);
+	if (!found && helper)
+		*ret_helper = mem_strdup(helper);
 	json_decref(config);
 	return found;
 }
 
-char *login_find_to_push(const char *registry)
+char *login_find_to_push(const char *registry, char **ret_helper)
 {
 	bool is_hub = strcmp(registry, DOCKER_HUB) == 0;
 	char *given = join(getenv(is_hub ? "DOCKERHUB_USERNAME" : "OCI_REGISTRY_USERNAME"),
 			   getenv(is_hub ? "DOCKERHUB_TOKEN" : "OCI_REGISTRY_PASSWORD"));
 
-	return given ? given : login_find(registry);
+	return given ? given : login_find(registry, ret_helper);
 }

@@ -7,13 +7,15 @@
 
 /*
  * User and password for "Authorization: Basic", base64; owned by the caller. NULL where there are
- * none: a public image needs none, so a file that cannot be understood is no error, either.
+ * none: a public image needs none, so a file that cannot be understood is no error, either. Then
+ * *ret_helper is the NAME of a program docker-credential-NAME that has none, if one was asked;
+ * owned by the caller.
  */
-char *login_find(const char *registry);
+char *login_find(const char *registry, char **ret_helper);
 /*
  * The same for pushing: first of DOCKERHUB_USERNAME and DOCKERHUB_TOKEN for docker.io,
  * OCI_REGISTRY_USERNAME and OCI_REGISTRY_PASSWORD for any other.
  */
-char *login_find_to_push(const char *registry);
+char *login_find_to_push(const char *registry, char **ret_helper);
 
 #endif

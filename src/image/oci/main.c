@@ -36,8 +36,7 @@
 
 #define OVERHEAD_MIB 200 /* of the file system, beside what is in it */
 #define VERSION_DIGITS 12
-#define ENV_MAX 256
-#define ENV_BYTES_MAX 65536
+#define CONFIG_MAX 65536
 #define CONFIG_DIR "etc/pyro"
 #define CONFIG_FILE CONFIG_DIR "/image.json"
 
@@ -46,6 +45,7 @@ struct job {
 	const char *name;
 	struct spec spec;
 	struct layers layers;
+	int64_t layer_bytes; /* uncompressed */
 	struct registry *registry;
 };
 
@@ -56,7 +56,7 @@ static json_t *config_env(const json_t *config)
 {
 	json_t *env = json_object();
 	const json_t *item;
-	size_t i, bytes = 0;
+	size_t i;
 
 	json_array_foreach(json_object_get(config, "Env"), i, item)
 	{
@@ -64,8 +64,7 @@ static json_t *config_env(const json_t *config)
 			   *equals = text ? strchr(text, '=') : NULL;
 		AUTO_FREE char *name = NULL;
 
-		bytes += text ? strlen(text) : 0;
-		if (!equals || equals == text || i >= ENV_MAX || bytes > ENV_BYTES_MAX)
+		if (!equals || equals == text)
 			continue;
 		name = mem_strndup(text, (size_t)(equals - text));
 		(void)json_object_set_new(env, name, json_string(equals + 1));
@@ -88,6 +87,9 @@ static int add_config(struct ext4 *fs, const struct spec *spec, struct pyro_erro
 	size_t len = strlen(text);
 
 	json_decref(json);
+	if (len > CONFIG_MAX)
+		return err_set(err, PYRO_E_LIMIT, "the image sets more than %d bytes of variables",
+			       CONFIG_MAX);
 	if (ext4_add(fs, &entries[0], err) < 0 || ext4_add(fs, &entries[1], err) < 0 ||
 	    ext4_write(fs, text, len, 0, err) < 0)
 		return -1;
@@ -126,7 +128,7 @@ static int install(const struct build *b, struct job *job, struct pyro_error *er
 		.name = job->name,
 		.version = version,
 		.identity = job->spec.digest,
-		.need_mib = (job->layers.bytes >> 20) + OVERHEAD_MIB,
+		.need_mib = (job->layer_bytes >> 20) + OVERHEAD_MIB,
 		.suite = catalog_entries()->suite,
 		.keeps_kernel = true,
 		.is_confined = true,
@@ -165,6 +167,26 @@ static int find_local(const struct build *b, struct job *job, struct pyro_error 
 	return 0;
 }
 
+static int unpack_layers(void *ctx, json_t *notes, struct pyro_error *err)
+{
+	const struct job *job = ctx;
+	int64_t bytes = 0;
+
+	if (layers_unpack(&job->layers, &bytes, err) < 0)
+		return -1;
+	return json_object_set_new(notes, "bytes", json_integer(bytes));
+}
+
+static int unpack(struct job *job, struct pyro_error *err)
+{
+	json_t *notes = json_object();
+	int r = build_apart(unpack_layers, job, notes, err);
+
+	job->layer_bytes = json_integer_value(json_object_get(notes, "bytes"));
+	json_decref(notes);
+	return r;
+}
+
 static int make_image(const struct build *b, struct job *job, struct pyro_error *err)
 {
 	if (find_local(b, job, err) < 0)
@@ -172,7 +194,7 @@ static int make_image(const struct build *b, struct job *job, struct pyro_error 
 	if (is_current(b->root, job)) /* by another pull in the meantime, too */
 		return 0;
 	event_phase("unpack");
-	if (layers_unpack(&job->spec, b->tmp, &job->layers, err) < 0)
+	if (layers_open(&job->spec, b->tmp, &job->layers, err) < 0 || unpack(job, err) < 0)
 		return -1;
 	return install(b, job, err);
 }
@@ -193,10 +215,13 @@ static int build_image(struct job *job, const char *root, struct pyro_error *err
 static int pull_image(struct job *job, const char *root, struct pyro_error *err)
 {
 	AUTO_FD int blobs_fd = store_lock_blobs(root, true, err);
+	AUTO_FREE char *helper = NULL;
+	char *login;
 
 	if (blobs_fd < 0)
 		return -1;
-	job->registry = registry_new(&job->reference, login_find(job->reference.registry));
+	login = login_find(job->reference.registry, &helper);
+	job->registry = registry_new(&job->reference, login, helper);
 	if (fetch_spec(job->registry, &job->reference, &job->spec, err) < 0)
 		return -1;
 	if (is_current(root, job))

@@ -206,14 +206,17 @@ int push_layout(const struct reference *from, const struct reference *to, struct
 {
 	struct push p = {.to = to};
 	struct spec spec = {NULL};
+	AUTO_FREE char *helper = NULL;
 	int r = read_settings(&p, err);
+	char *login;
 
 	if (r == 0)
 		r = local_layout(from, &spec, err);
 	if (r == 0) {
 		event_phase("upload");
 		p.blobs_dir = mem_printf("%s/blobs/sha256", from->path);
-		p.registry = registry_new(to, login_find_to_push(to->registry));
+		login = login_find_to_push(to->registry, &helper);
+		p.registry = registry_new(to, login, helper);
 		r = push_all(&p, &spec, err);
 		(void)registry_free(p.registry);
 		free(p.blobs_dir);

@@ -28,15 +28,17 @@
 #define WAIT_STEP_MS 100
 
 struct registry {
-	char *name;  /* as errors call it */
-	char *base;  /* URL of the repository */
-	char *login; /* for Basic; NULL: anonymous */
+	char *name; /* as errors call it */
+	char *base; /* URL of the repository */
+	char *repository;
+	char *login;        /* for Basic; NULL: anonymous */
+	const char *helper; /* the program that has no login; NULL: none was asked */
 	struct http_url origin;
 	pthread_mutex_t lock; /* of what follows */
 	char *authorization;  /* the header's value; NULL: none yet */
 };
 
-struct registry *registry_new(const struct reference *reference, char *login)
+struct registry *registry_new(const struct reference *reference, char *login, const char *helper)
 {
 	bool is_hub = strcmp(reference->registry, "docker.io") == 0;
 	const char *host = is_hub ? "registry-1.docker.io" : reference->registry;
@@ -49,7 +51,9 @@ struct registry *registry_new(const struct reference *reference, char *login)
 			     reference->repository);
 	http_url_done(&r->origin);
 	(void)http_url_parse(r->base, &r->origin, NULL);
+	r->repository = mem_strdup(reference->repository);
 	r->login = login;
+	r->helper = helper;
 	(void)pthread_mutex_init(&r->lock, NULL);
 	return r;
 }
@@ -60,6 +64,7 @@ struct registry *registry_free(struct registry *r)
 		return NULL;
 	free(r->name);
 	free(r->base);
+	free(r->repository);
 	free(r->login);
 	free(r->authorization);
 	http_url_done(&r->origin);
@@ -99,9 +104,15 @@ static char *parameter(const char *challenge, const char *name)
 
 static int needs_login(const struct registry *r, struct pyro_error *err)
 {
-	(void)err_set(err, PYRO_E_REFUSED, "registry '%s' %s", r->name,
-		      r->login ? "does not accept the login that is stored for it"
-			       : "has no such image for everybody");
+	if (r->login)
+		(void)err_set(err, PYRO_E_REFUSED,
+			      "registry '%s' does not accept the login that is stored for it",
+			      r->name);
+	else
+		(void)err_set(err, PYRO_E_REFUSED,
+			      "registry '%s' has no such image for everybody%s%s%s", r->name,
+			      r->helper ? ", and 'docker-credential-" : "",
+			      r->helper ? r->helper : "", r->helper ? "' gives no login" : "");
 	return err_hint(err, "check the name; for a private image, docker login %s", r->name);
 }
 
@@ -223,16 +234,27 @@ static char *authorization_of(struct registry *r)
 
 /* --- requests --------------------------------------------------------------------------- */
 
+static int not_found(const struct registry *r, const char *what, struct pyro_error *err)
+{
+	const char *name = strchr(what, '/') + 1;
+
+	if (strncmp(what, "manifests/", 10) != 0) {
+		(void)err_set(err, PYRO_E_NOT_FOUND, "registry '%s' lacks '%.200s' of the image",
+			      r->name, what);
+		return err_hint(err, "the image has to be pushed to the registry once more");
+	}
+	(void)err_set(err, PYRO_E_NOT_FOUND, "registry '%s' has no '%s%s%.200s'", r->name,
+		      r->repository, reference_is_digest(name) ? "@" : ":", name);
+	return err_hint(err, "check the name and the tag of the image");
+}
+
 static int judge(const struct registry *r, const char *what, const struct http_request *request,
 		 const struct http_reply *reply, struct pyro_error *err)
 {
 	if (reply->status == 200 || (reply->status == 206 && request->from > 0))
 		return 0;
-	if (reply->status == 404) {
-		(void)err_set(err, PYRO_E_NOT_FOUND, "registry '%s' has no '%.200s'", r->name,
-			      what);
-		return err_hint(err, "check the name and the tag of the image");
-	}
+	if (reply->status == 404)
+		return not_found(r, what, err);
 	if (reply->status == 401 || reply->status == 403)
 		return needs_login(r, err);
 	(void)err_set(err, PYRO_E_PULL_FAILED, "registry '%s' answers '%.200s' with status %ld",

@@ -15,8 +15,9 @@ struct pyro_error;
 struct reference;
 struct registry;
 
-/* login: as login.h has it, or NULL; taken. */
-struct registry *registry_new(const struct reference *reference, char *login);
+/* login: as login.h has it, or NULL; taken. helper: the program that gave none, or NULL; borrowed.
+ */
+struct registry *registry_new(const struct reference *reference, char *login, const char *helper);
 struct registry *registry_free(struct registry *registry);
 
 /*

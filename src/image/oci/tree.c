@@ -156,12 +156,12 @@ static void grow(struct tree *t)
 }
 
 static struct node *make(struct tree *t, struct node *parent, const char *name, size_t len,
-			 struct pyro_error *err)
+			 const char *given, struct pyro_error *err)
 {
 	struct node *n, **slot;
 
 	if (len > NAME_BYTES_MAX || parent->depth >= DEPTH_MAX) {
-		(void)refuse(err, name, "is too long or too deep");
+		(void)refuse(err, given, "is too long or too deep");
 		return NULL;
 	}
 	if (t->n_nodes >= ENTRIES_MAX) {
@@ -221,7 +221,8 @@ static void sweep(struct tree *t, struct node *dir, unsigned layer)
 /* A walk along a path; a symbolic link puts its target before the rest. */
 struct walk {
 	struct node *at;
-	char *rest;
+	char *path;
+	size_t done; /* bytes of path */
 	int n_links;
 };
 
@@ -232,15 +233,16 @@ static int enter_link(struct tree *t, struct walk *w, const struct node *link, c
 
 	if (++w->n_links > LINKS_MAX)
 		return refuse(err, given, "leads through too many symbolic links");
-	joined = mem_printf("%s/%s", link->file->target, w->rest);
+	joined = mem_printf("%s/%s", link->file->target, w->path + w->done);
 	if (strlen(joined) > 2 * PATH_MAX) {
 		free(joined);
 		return refuse(err, given, "leads through too long symbolic links");
 	}
 	if (*joined == '/')
 		w->at = &t->root;
-	free(w->rest);
-	w->rest = joined;
+	free(w->path);
+	w->path = joined;
+	w->done = 0;
 	return 0;
 }
 
@@ -262,7 +264,7 @@ static int step(struct tree *t, struct walk *w, const char *name, size_t len, un
 	if (n && !is_dir(n))
 		return refuse(err, given, "leads through something that is not a directory");
 	if (!n && make_layer)
-		n = make(t, w->at, name, len, err);
+		n = make(t, w->at, name, len, given, err);
 	if (!n)
 		return make_layer ? -1 : 1;
 	if (make_layer)
@@ -295,15 +297,15 @@ static int walk(struct tree *t, const char *given, unsigned make_layer, struct n
 		;
 	*ret_name = mem_strdup(path + start);
 	path[start] = '\0';
-	w.rest = TAKE_PTR(path);
-	while (r == 0 && *w.rest) {
-		size_t len = strcspn(w.rest, "/"), skip = len + (w.rest[len] == '/');
-		AUTO_FREE char *name = mem_strndup(w.rest, len);
+	w.path = TAKE_PTR(path);
+	while (r == 0 && w.path[w.done]) {
+		const char *name = w.path + w.done;
+		size_t len = strcspn(name, "/");
 
-		memmove(w.rest, w.rest + skip, strlen(w.rest + skip) + 1);
+		w.done += len + (name[len] == '/');
 		r = step(t, &w, name, len, make_layer, given, err);
 	}
-	free(w.rest);
+	free(w.path);
 	*ret_dir = w.at;
 	return r;
 }
@@ -333,7 +335,7 @@ static int place_file(struct tree *t, const char *path, struct tree_file *file, 
 	n = name && *name ? find(t, dir, name, strlen(name)) : &t->root;
 	if (n == &t->root && !S_ISDIR(file->mode))
 		return refuse(err, path, "replaces the root");
-	if (!n && !(n = make(t, dir, name, strlen(name), err)))
+	if (!n && !(n = make(t, dir, name, strlen(name), path, err)))
 		return -1;
 	if (!S_ISDIR(file->mode))
 		sweep(t, n, UINT_MAX);
