@@ -227,7 +227,8 @@ static void print_environment(struct buf *out, const struct pyro_environment *e,
 	};
 	const struct rec_row *rec = &ops_records[REC_environment];
 	AUTO_FREE char *distribution =
-		mem_printf("%s %s", e->distribution, e->distribution_version);
+		*e->distribution ? mem_printf("%s %s", e->distribution, e->distribution_version)
+				 : mem_strdup("unknown");
 	size_t width = strlen("Default packages: ");
 
 	if (is_pulled)

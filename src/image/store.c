@@ -155,14 +155,16 @@ void store_close(struct install *install)
 	*install = (struct install)INSTALL_INIT;
 }
 
+static int not_writable(struct pyro_error *err)
+{
+	return err_hint(err, "set PYRO_ENVIRONMENT_CACHE_DIR to a directory that can be written");
+}
+
 static int make_subdir(const char *root, const char *name, struct pyro_error *err)
 {
 	AUTO_FREE char *dir = mem_printf("%s/%s", root, name);
 
-	return dir_make(dir, 0700, err) == 0
-		       ? 0
-		       : err_hint(err, "set PYRO_ENVIRONMENT_CACHE_DIR to a directory that can be "
-				       "written");
+	return dir_make(dir, 0700, err) == 0 ? 0 : not_writable(err);
 }
 
 int store_lock(const char *root, int64_t deadline, struct pyro_error *err)
@@ -179,11 +181,14 @@ int store_lock(const char *root, int64_t deadline, struct pyro_error *err)
 int store_lock_blobs(const char *root, bool is_shared, struct pyro_error *err)
 {
 	AUTO_FREE char *lock = mem_printf("%s/blobs.lock", root);
+	int fd;
 
 	if (make_subdir(root, "blobs", err) < 0)
 		return -1;
-	return is_shared ? file_lock_shared(lock, deadline_in(BLOBS_LOCK_MS), err)
-			 : file_lock(lock, deadline_in(0), err);
+	if (!is_shared)
+		return file_lock(lock, deadline_in(0), err);
+	fd = file_lock_shared(lock, deadline_in(BLOBS_LOCK_MS), err);
+	return fd < 0 ? not_writable(err) : fd;
 }
 
 int store_remove(const char *path, struct pyro_error *err)

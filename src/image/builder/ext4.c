@@ -525,6 +525,18 @@ int ext4_add(struct ext4 *fs, const struct ext4_entry *e, struct pyro_error *err
 	return code ? ext4_error(fs, err, code, e->path) : 0;
 }
 
+int ext4_need_dir(struct ext4 *fs, const char *path, struct pyro_error *err)
+{
+	AUTO_FREE char *clean = normalise(path, err);
+	char *rest = clean, *part;
+	ext2_ino_t dir = EXT2_ROOT_INO;
+
+	while ((part = strsep(&rest, "/")))
+		if (*part && enter(fs, &dir, part, path, err) < 0)
+			return -1;
+	return clean ? 0 : -1;
+}
+
 int ext4_write(struct ext4 *fs, const void *data, size_t len, int64_t offset,
 	       struct pyro_error *err)
 {

@@ -38,6 +38,8 @@ struct ext4 *ext4_new(const char *path, int64_t size_bytes, const char *label, c
 		      struct pyro_error *err);
 /* Adds one entry; it is then the current one, which the next two functions are about. */
 int ext4_add(struct ext4 *fs, const struct ext4_entry *entry, struct pyro_error *err);
+/* Makes a directory where there is none; one that is there stays as it is. */
+int ext4_need_dir(struct ext4 *fs, const char *path, struct pyro_error *err);
 /* Content of the current regular file; blocks never written are holes. */
 int ext4_write(struct ext4 *fs, const void *data, size_t len, int64_t offset,
 	       struct pyro_error *err);

@@ -293,13 +293,14 @@ static int write_entry(struct pass *pass, struct archive *a, struct archive_entr
 	return r;
 }
 
-/* What programs expect and images of a single program lack. */
+/* What programs and the guest's agent expect, and images of a single program lack. */
 static int add_dirs(struct pass *pass, struct pyro_error *err)
 {
 	static const struct {
 		const char *path;
 		mode_t mode;
 	} dirs[] = {{"root", 0700}, {"tmp", 01777}, {"var", 0755}, {"etc", 0755}};
+	static const char *const mounts[] = {"dev", "proc", "sys", "run"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		const struct ext4_entry e = {.path = dirs[i].path, .mode = S_IFDIR | dirs[i].mode};
@@ -307,6 +308,9 @@ static int add_dirs(struct pass *pass, struct pyro_error *err)
 		if (!tree_has(pass->tree, dirs[i].path) && ext4_add(pass->fs, &e, err) < 0)
 			return -1;
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(mounts); i++)
+		if (ext4_need_dir(pass->fs, mounts[i], err) < 0)
+			return err_wrap(err, "there is no machine with another '/%s'", mounts[i]);
 	return 0;
 }
 

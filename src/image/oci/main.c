@@ -86,7 +86,10 @@ static int add_config(struct ext4 *fs, const struct spec *spec, struct pyro_erro
 	};
 	size_t len = strlen(text);
 
-	json_decref(json);
+	/* Container engines make it, too. One behind a symbolic link is left to the image. */
+	if (dir && *dir == '/' && ext4_need_dir(fs, dir + strspn(dir, "/"), err) < 0 &&
+	    err->code != PYRO_E_INVALID)
+		return -1;
 	if (len > CONFIG_MAX)
 		return err_set(err, PYRO_E_LIMIT, "the image sets more than %d bytes of variables",
 			       CONFIG_MAX);
@@ -177,14 +180,14 @@ static int unpack_layers(void *ctx, json_t *notes, struct pyro_error *err)
 	return json_object_set_new(notes, "bytes", json_integer(bytes));
 }
 
-static int unpack(struct job *job, struct pyro_error *err)
+static int unpack(const struct build *b, struct job *job, struct pyro_error *err)
 {
 	json_t *notes = json_object();
 	int r = build_apart(unpack_layers, job, notes, err);
 
 	job->layer_bytes = json_integer_value(json_object_get(notes, "bytes"));
 	json_decref(notes);
-	return r;
+	return r < 0 && err->code == PYRO_E_NO_SPACE ? err_wrap(err, "'%s'", b->tmp) : r;
 }
 
 static int make_image(const struct build *b, struct job *job, struct pyro_error *err)
@@ -194,7 +197,7 @@ static int make_image(const struct build *b, struct job *job, struct pyro_error 
 	if (is_current(b->root, job)) /* by another pull in the meantime, too */
 		return 0;
 	event_phase("unpack");
-	if (layers_open(&job->spec, b->tmp, &job->layers, err) < 0 || unpack(job, err) < 0)
+	if (layers_open(&job->spec, b->tmp, &job->layers, err) < 0 || unpack(b, job, err) < 0)
 		return -1;
 	return install(b, job, err);
 }

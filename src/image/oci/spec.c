@@ -11,6 +11,7 @@
 
 #define INDEX_DEPTH 2
 #define INDEX_MAX 1024
+#define OTHER_IMAGE "name an image, or a tag, that is for linux/amd64"
 
 static int bad(struct pyro_error *err, const char *what, const char *why)
 {
@@ -115,8 +116,10 @@ static int descend(const struct spec_source *source, json_t **json, struct buf *
 
 	if (json_array_size(manifests) > INDEX_MAX)
 		return bad(err, "index", "has too many manifests");
-	if (!descriptor)
-		return bad(err, "index", "has nothing for linux/amd64");
+	if (!descriptor) {
+		(void)bad(err, "index", "has nothing for linux/amd64");
+		return err_hint(err, OTHER_IMAGE);
+	}
 	buf_reset(document);
 	if (read_checked(source, "manifests", descriptor, "manifest", document, err) < 0)
 		return -1;
@@ -180,9 +183,11 @@ int spec_take_config(struct spec *spec, const struct buf *document, struct pyro_
 	if (!config)
 		return -1;
 	spec->config = config;
-	if (strcmp(os, "linux") != 0 || strcmp(arch, "amd64") != 0)
-		return err_set(err, PYRO_E_INVALID, "the image is for %.40s/%.40s, not linux/amd64",
-			       *os ? os : "?", *arch ? arch : "?");
+	if (strcmp(os, "linux") != 0 || strcmp(arch, "amd64") != 0) {
+		(void)err_set(err, PYRO_E_INVALID, "the image is for %.40s/%.40s, not linux/amd64",
+			      *os ? os : "?", *arch ? arch : "?");
+		return err_hint(err, OTHER_IMAGE);
+	}
 	if (json_array_size(ids) != spec->n_layers)
 		return bad(err, "configuration", "is of other layers");
 	for (size_t i = 0; i < spec->n_layers; i++) {
