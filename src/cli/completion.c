@@ -2,7 +2,7 @@
  * All three scripts work in the same way: the words on the line so far are matched against the
  * known commands ("path" is the longest match), and the path decides what may follow: the next
  * words of longer commands, the options, environment names where an ENVIRONMENT is expected, and
- * file names where a file of the host is.
+ * file names where a file of the host is. That of bash knows the names of workspaces, too.
  * Behind `--` it is the command's own turn, so file names are offered.
  */
 #include "cli/completion.h"
@@ -149,6 +149,19 @@ static void bash_option(struct buf *out, const struct command_option *option)
 	buf_printf(out, " %s", option->name);
 }
 
+/* What the word behind these is, nobody knows but the user. */
+static void bash_valued(struct buf *out, const struct command_option *option)
+{
+	if (option->metavar && !option_takes_file(option))
+		buf_printf(out, " %s", option->name);
+}
+
+static bool takes_workspace(const struct command *command)
+{
+	return command && command->op && command->op->inputs->name &&
+	       strcmp(command->op->inputs->name, "workspace_id") == 0;
+}
+
 static void bash_case(const struct paths *paths, const char *path, struct buf *out)
 {
 	buf_printf(out, "\t'%s') offer='", path);
@@ -158,9 +171,13 @@ static void bash_case(const struct paths *paths, const char *path, struct buf *o
 	if (is_shells(path))
 		buf_puts(out, "bash zsh fish");
 	each_option(path, bash_option, out);
-	buf_puts(out, "'");
+	buf_puts(out, "' valued='");
+	each_option(path, bash_valued, out);
+	buf_puts(out, " '");
 	if (takes_environment(command_of(path), POS))
 		buf_puts(out, " environments=1");
+	if (takes_workspace(command_of(path)))
+		buf_puts(out, " workspaces=1");
 	if (takes_file(command_of(path)))
 		buf_puts(out, " files=1");
 	buf_puts(out, " ;;\n");
@@ -177,10 +194,12 @@ static void bash(const struct paths *paths, struct buf *out)
 	buf_puts(out, "# bash completion for pyro; made by: pyro completion bash\n"
 		      "_pyro_environments()\n{\n"
 		      "\tpyro env list 2>/dev/null | sed -n '2,$s/ .*//p'\n}\n\n"
+		      "_pyro_workspaces()\n{\n"
+		      "\tpyro workspace list 2>/dev/null | sed -n '2,${s/^- *//;s/ .*//p;}'\n}\n\n"
 		      "_pyro()\n{\n"
 		      "\tlocal -a words\n"
-		      "\tlocal line=${COMP_LINE:0:COMP_POINT} cur path='' word offer='' "
-		      "environments=0 files=0\n"
+		      "\tlocal line=${COMP_LINE:0:COMP_POINT} cur path='' word offer='' valued='' "
+		      "environments=0 workspaces=0 files=0\n"
 		      "\tread -ra words <<<\"$line\"\n"
 		      "\t[[ $line == *[[:space:]] ]] && words+=('')\n"
 		      "\tcur=${words[-1]}\n"
@@ -196,10 +215,15 @@ static void bash(const struct paths *paths, struct buf *out)
 	buf_puts(out, "\tesac\n\tcase ${words[-2]} in\n\t");
 	file_options(out);
 	buf_puts(out, ")\n\t\tfiles=1 ;;\n\tesac\n"
+		      "\tif ((workspaces)) && [[ $cur != -* && ${words[*]:1:${#words[@]}-2} == "
+		      "\"$path\" ]]; then\n"
+		      "\t\toffer=$(_pyro_workspaces) files=0\n\tfi\n"
 		      "\tif ((files)) && [[ $cur != -* ]]; then\n"
 		      "\t\tcompopt -o default\n\t\tCOMPREPLY=()\n\t\treturn\n\tfi\n"
 		      "\tif [[ ${words[-2]} == --environment ]]; then\n"
 		      "\t\toffer=$(_pyro_environments)\n"
+		      "\telif [[ $valued == *\" ${words[-2]} \"* ]]; then\n"
+		      "\t\toffer=''\n"
 		      "\telif ((environments)) && [[ $cur != -* ]]; then\n"
 		      "\t\toffer+=\" $(_pyro_environments)\"\n\tfi\n"
 		      "\tmapfile -t COMPREPLY < <(compgen -W \"$offer\" -- \"$cur\")\n"

@@ -189,6 +189,17 @@ def test_bash(env):
     assert bash_completes(env, "pyro workspace sync push w --d") == ["--dest"]
 
 
+def test_bash_values(env):
+    """bash completes the names of workspaces, and takes no option for another one's value"""
+    assert bash_completes(env, "pyro workspace exec ") == ["fix-é", "ws-longer"]
+    assert bash_completes(env, "pyro workspace sync push ws-") == ["ws-longer"]
+    assert bash_completes(env, "pyro workspace service stop fix-é ") != ["fix-é", "ws-longer"]
+    assert bash_completes(env, "pyro workspace exec --t") == ["--timeout-seconds"]
+    assert bash_completes(env, "pyro mcp serve --mode ") == []
+    assert bash_completes(env, "pyro workspace create --network-policy ") == []
+    assert "--profile" in bash_completes(env, "pyro mcp serve --mode inspect --")
+
+
 def has(program):
     return any(os.access(f"{folder}/{program}", os.X_OK) for folder in ("/bin", "/usr/bin"))
 
