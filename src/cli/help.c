@@ -139,7 +139,8 @@ void help_command(const struct command *command, struct buf *out)
 {
 	const struct op_row *op = command->op;
 
-	buf_printf(out, "%s\n\nUsage: ", command->summary);
+	paragraph(out, command->summary);
+	buf_puts(out, "Usage: ");
 	command_usage(command, out);
 	buf_puts(out, "\n\n");
 	if (!op) {
