@@ -220,6 +220,15 @@ static void on_output(void *ctx, int stream, const void *data, size_t len)
 		s->is_mid_line = ((const char *)data)[len - 1] != '\n';
 }
 
+/* A killed command says nothing itself, and 124 alone could be its own exit code. */
+static void say_timed_out(bool timed_out)
+{
+	static const char line[] = "timed out: a longer --timeout-seconds lets the command go on\n";
+
+	if (timed_out)
+		(void)exit_write(STDERR_FILENO, line, sizeof(line) - 1);
+}
+
 void show_run(struct show *s, const char *op, const struct pyro_run *run)
 {
 	AUTO_FREE char *detail =
@@ -229,8 +238,10 @@ void show_run(struct show *s, const char *op, const struct pyro_run *run)
 
 	if (strcmp(run->execution_mode, "host_compat") == 0)
 		warn_host_compat(s, "");
-	if (!s->is_quiet)
-		phase_line(s, op, detail);
+	if (s->is_quiet)
+		return;
+	phase_line(s, op, detail);
+	say_timed_out(run->timed_out);
 }
 
 void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec *exec)
@@ -250,6 +261,7 @@ void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec 
 	if (s->is_quiet)
 		return;
 	phase_line(s, op, buf_text(&detail));
+	say_timed_out(exec->timed_out);
 	if (exec->next_step) {
 		AUTO_FREE char *line = mem_printf("still running: %s\n", exec->next_step);
 

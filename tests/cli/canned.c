@@ -159,6 +159,8 @@ int canned_act(struct pyro *p, const char *word, struct pyro_error *err)
 		canned_output(p, 2, "on stderr\n");
 		return 7;
 	}
+	if (strcmp(word, "late") == 0)
+		return 124;
 	if (strcmp(word, "unended") == 0)
 		canned_output(p, 1, "no newline");
 	if (strcmp(word, "input") == 0 && p->input < 0)
@@ -203,6 +205,7 @@ int pyro_run_in_vm(struct pyro *p, const struct pyro_run_in_vm_args *args, struc
 		.stderr = mem_strdup(""),
 		.exit_code = code,
 		.duration_ms = 12,
+		.timed_out = code == 124,
 		.execution_mode = mem_strdup(is_host ? "host_compat" : "guest_serial"),
 		.accel = is_host ? NULL : mem_strdup("tcg"),
 	};

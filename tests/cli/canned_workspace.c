@@ -111,6 +111,7 @@ int pyro_exec_workspace(struct pyro *p, const struct pyro_exec_workspace_args *a
 		.stderr = mem_strdup(""),
 		.exit_code = args->wait_seconds ? PYRO_NONE : code,
 		.duration_ms = 12,
+		.timed_out = code == 124,
 		.execution_mode = mem_strdup("guest_serial"),
 		.next_step = args->wait_seconds ? mem_strdup("pyro workspace wait ws-1 4") : NULL,
 	};

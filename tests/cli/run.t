@@ -15,6 +15,15 @@ $ pyro run debian:12 -- seven
 ! [run] environment=debian:12 execution_mode=guest_serial exit_code=7 duration_ms=12
 [7]
 
+# a command that ran out of its time says so
+$ pyro run debian:12 -- late
+! [run] phase=create environment=debian:12
+! [run] phase=start vm_id=vm-1
+! [run] phase=execute vm_id=vm-1
+! [run] environment=debian:12 execution_mode=guest_serial exit_code=124 duration_ms=12
+! timed out: a longer --timeout-seconds lets the command go on
+[124]
+
 # with --json all of the output is in one object, and the exit code is still the command's
 $ pyro run debian:12 --json -- seven
 {

@@ -60,6 +60,12 @@ $ pyro workspace exec fix -- seven
 ! [workspace-exec] sequence=4 exit_code=7 duration_ms=12 execution_mode=guest_serial
 [7]
 
+# a command that ran out of its time says so, unlike one that goes on
+$ pyro workspace exec fix -- late
+! [workspace-exec] sequence=4 exit_code=124 duration_ms=12 execution_mode=guest_serial
+! timed out: a longer --timeout-seconds lets the command go on
+[124]
+
 # a wait that ran out says how to go on, and ends as a timeout does
 $ pyro workspace exec fix --wait-seconds 5 -- hello
 hello
