@@ -117,7 +117,7 @@ complete -c pyro -n '__pyro_at "workspace"' -a 'service' -d 'Long-running proces
 complete -c pyro -n '__pyro_at "workspace"' -a 'disk' -d 'The disk of a stopped workspace, without starting it'
 complete -c pyro -n '__pyro_at "workspace"' -l help -d 'Show help'
 complete -c pyro -n '__pyro_at "workspace create"' -a '(__pyro_environments)'
-complete -c pyro -n '__pyro_at "workspace create"' -l seed-path -r -F -d 'Directory, .tar, .tar.gz or .tgz of the host to fill /workspace with'
+complete -c pyro -n '__pyro_at "workspace create"' -l seed-path -r -F -d 'Directory, .tar, .tar.gz or .tgz of the host to fill /workspace with; of a directory all is taken, .git and ignored files too'
 complete -c pyro -n '__pyro_at "workspace create"' -l name -x -d 'Unique name that may stand for the workspace_id'
 complete -c pyro -n '__pyro_at "workspace create"' -l label -x -d 'Labels, by key'
 complete -c pyro -n '__pyro_at "workspace create"' -l vcpu-count -x -d 'Virtual CPUs'

@@ -175,7 +175,15 @@ void gen_mcp(struct buf *out)
 		      "some of the tools,\nand leaves out parameters that only make sense with "
 		      "others. An "
 		      "error is `isError`, with\n`{code, message, hint, retryable}` in "
-		      "`_meta[\"pyro/error\"]` ([codes](errors.md)).\n\n");
+		      "`_meta[\"pyro/error\"]` ([codes](errors.md)).\n\n"
+		      "The tables are those of the operations. Beyond them `workspace_diff`, "
+		      "`workspace_list`,\n`workspace_file_list` and `workspace_disk_list` come in "
+		      "pages and take "
+		      "`offset`; a page of a file or\na shell has at most 16 KiB; and "
+		      "`workspace_exec` takes "
+		      "`sequence` instead of `command`, and waits\nfor `wait_seconds`, 45 if it is "
+		      "not given and "
+		      "at most 240\n([why](../mcp.md#commands-that-outlast-a-call)).\n\n");
 	put_profiles(out);
 	put_table(out);
 	for (int op = 0; op < OP_COUNT; op++)

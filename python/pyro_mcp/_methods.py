@@ -190,7 +190,8 @@ class Methods:
 
         environment: What it runs: debian:12 has git, debian:12-build compilers and python3,
             debian:12-base little.
-        seed_path: Directory, .tar, .tar.gz or .tgz of the host to fill /workspace with.
+        seed_path: Directory, .tar, .tar.gz or .tgz of the host to fill /workspace with; of a
+            directory all is taken, .git and ignored files too.
         name: Unique name that may stand for the workspace_id.
         labels: Labels, by key.
         vcpu_count: Virtual CPUs; 1 to 16.
@@ -365,8 +366,9 @@ class Methods:
     def diff_workspace(self, workspace_id: str, path: str = "/workspace") -> WorkspaceDiff:
         """Compare /workspace with its state at creation, as a patch.
 
-        The patch is a unified diff that git apply takes on the seed. Names with a part .git are
-        left out. With a path, what was renamed across its border is added or deleted.
+        The patch is a unified diff that git apply takes on the seed. A .git is left out; what a
+        build made is shown, ignored by Git or not. With a path, what was renamed across its border
+        is added or deleted.
 
         workspace_id: The workspace, by identity or by name.
         path: Only what is at or below it, relative to /workspace or beginning with it.
