@@ -84,7 +84,7 @@ def play(lab, steps, directory):
 def make_project(lab):
     project = f"{lab.dir}/project"
     os.mkdir(project)
-    subprocess.run("git init -q . && echo 'echo hello world' >hello.sh && echo s3cr3t >token && "
+    subprocess.run("git init -q . && echo 'echo hello world' >hello.sh && echo s3cr3t >../token && "
                    "git add hello.sh && git -c user.name=a -c user.email=a commit -qm first",
                    shell=True, check=True, cwd=project, env=lab.env)
     return project
