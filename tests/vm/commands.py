@@ -130,7 +130,8 @@ test_flood.is_patient = True
 def test_slow_reader(lab):
     """a reader that does not read stalls the command, and nothing piles up on the host"""
     out, into = os.pipe()
-    call = lab.start("run", ENVIRONMENT, "--", "head -c 256M /dev/zero; echo over >&2", stdout=into)
+    call = lab.start("run", ENVIRONMENT, "--timeout-seconds", "300", "--",
+                     "head -c 256M /dev/zero; echo over >&2", stdout=into)
     os.close(into)
     call.await_text("phase=execute")
     time.sleep(3)
