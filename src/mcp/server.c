@@ -302,7 +302,7 @@ static void mend_halves(char *at, const char *end)
 		if (is_half(at, end, "89abAB") && is_half(at + 6, end, "cdefCDEF"))
 			len = 12;
 		else if (is_half(at, end, "89abcdefABCDEF"))
-			memcpy(at + 2, "fffd", 4);
+			memcpy(at + 2, (const char[]){'f', 'f', 'f', 'd'}, 4);
 		at += len;
 	}
 }

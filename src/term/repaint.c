@@ -11,16 +11,17 @@
 #define PREPARE CSI "!p" CSI "?1049l" CSI "?6l" CSI "?7l" CSI "?25l" CSI "4l" CSI "r" CSI "m"
 #define CLEAR CSI "H" CSI "2J"
 
+/* In a sequence of its own: terminals give up one of more than 16 parameters. */
 static void put_color(const struct screen_color *c, int base, struct buf *out)
 {
 	if (c->kind == SCREEN_INDEXED && c->v[0] < 8)
-		buf_printf(out, ";%d", base + c->v[0]);
+		buf_printf(out, CSI "%dm", base + c->v[0]);
 	else if (c->kind == SCREEN_INDEXED && c->v[0] < 16)
-		buf_printf(out, ";%d", base + 60 + c->v[0] - 8);
+		buf_printf(out, CSI "%dm", base + 60 + c->v[0] - 8);
 	else if (c->kind == SCREEN_INDEXED)
-		buf_printf(out, ";%d;5;%d", base + 8, c->v[0]);
+		buf_printf(out, CSI "%d;5;%dm", base + 8, c->v[0]);
 	else if (c->kind == SCREEN_RGB)
-		buf_printf(out, ";%d;2;%d;%d;%d", base + 8, c->v[0], c->v[1], c->v[2]);
+		buf_printf(out, CSI "%d;2;%d;%d;%dm", base + 8, c->v[0], c->v[1], c->v[2]);
 }
 
 static void put_pen(const struct screen_pen *pen, struct buf *out)
@@ -36,9 +37,9 @@ static void put_pen(const struct screen_pen *pen, struct buf *out)
 	buf_puts(out, pen->strike ? ";9" : "");
 	if (pen->font)
 		buf_printf(out, ";%d", 10 + pen->font);
+	buf_puts(out, "m");
 	put_color(&pen->fg, 30, out);
 	put_color(&pen->bg, 40, out);
-	buf_puts(out, "m");
 }
 
 static void put_row(const struct screen_row *row, struct screen_pen *pen, struct buf *out)
