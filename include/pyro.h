@@ -133,6 +133,14 @@ int pyro_describe_project(struct pyro *p, char **ret_text, struct pyro_error *er
 int pyro_call_json(struct pyro *p, const char *name, const char *args_json, char **ret_json,
 		   struct pyro_error *err);
 
+/*
+ * What an argument may name, for the completion of a shell: "NAME\tWHAT" lines of UTF-8 that the
+ * caller frees, NULL for none. operation and input are names as in pyro/ops.h, "reset_workspace"
+ * and "snapshot"; workspace is the one that was chosen already, by id or name, or NULL. Cheap;
+ * reads what is on record, makes and changes nothing, and does not wait for other processes.
+ */
+char *pyro_complete(const char *operation, const char *input, const char *workspace);
+
 #ifdef __cplusplus
 }
 #endif

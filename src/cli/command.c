@@ -12,8 +12,9 @@ const struct command commands[] = {
 	{cli, summary, &ops_rows[OP_##op], NULL, NULL, NULL},
 #include "ops/ops.def"
 	{"completion", "Print a completion script for a shell", NULL, "bash|zsh|fish",
-	 "For the running shell: source <(pyro completion bash). make install puts the scripts "
-	 "where the shells look for them.",
+	 "Completes commands, options and names: of workspaces and what they have, of VMs, "
+	 "environments and chat hosts. For the running shell: source <(pyro completion bash). make "
+	 "install puts the scripts where the shells look for them.",
 	 builtin_completion},
 	{"help", "Show the help of a command", NULL, "[COMMAND]",
 	 "The same as the command with --help.", builtin_help},

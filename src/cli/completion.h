@@ -1,6 +1,6 @@
 /*
- * Completion scripts for shells, from the tables. Words are static; environment names come from
- * `pyro env list` when they are asked for.
+ * Completion scripts for shells. Each asks `pyro __complete` (complete.h) what fits, and puts it
+ * onto the line as its shell quotes it.
  */
 #ifndef CLI_COMPLETION_H
 #define CLI_COMPLETION_H

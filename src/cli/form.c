@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <wchar.h>
 
 void form_coloured(struct buf *out, bool colour, const char *sequence, const char *text)
 {
@@ -155,13 +157,48 @@ struct form_cell *form_cell(struct form_table *table, const char *text)
 	return cell;
 }
 
-/* Characters are counted, not bytes; that some are two columns wide is left at that. */
-static size_t width_of(const char *text)
+/*
+ * The table of characters that the C library has for any UTF-8 locale, whatever the caller's is;
+ * loaded when it is needed first, and kept. (locale_t)0 where it is not installed.
+ */
+static locale_t utf8_locale(void)
 {
-	size_t width = 0;
+	static locale_t locale;
+	static bool is_loaded;
 
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
+	if (!is_loaded)
+		locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	is_loaded = true;
+	return locale;
+}
+
+/* The cells of a terminal that one character takes: two if it is wide, none if it combines. */
+static size_t cells_of(const char *text, size_t len)
+{
+	mbstate_t state = {0};
+	wchar_t c;
+	int width = 1;
+
+	if (mbrtowc(&c, text, len, &state) == len)
+		width = wcwidth(c);
+	return width < 0 ? 0 : (size_t)width;
+}
+
+size_t form_width(const char *text)
+{
+	size_t width = 0, len = strlen(text);
+	locale_t before = utf8_locale() ? uselocale(utf8_locale()) : (locale_t)0;
+
+	while (len) {
+		int n = utf8_next((const unsigned char *)text, len);
+
+		n = n > 0 ? n : 1;
+		width += cells_of(text, (size_t)n);
+		text += n;
+		len -= (size_t)n;
+	}
+	if (before)
+		(void)uselocale(before);
 	return width;
 }
 
@@ -170,8 +207,8 @@ static size_t column_width(const struct form_table *table, size_t column)
 	size_t width = 0;
 
 	for (size_t i = column; i < table->n; i += table->columns)
-		if (width_of(table->cells[i].text) > width)
-			width = width_of(table->cells[i].text);
+		if (form_width(table->cells[i].text) > width)
+			width = form_width(table->cells[i].text);
 	return width;
 }
 
@@ -179,7 +216,7 @@ static size_t column_width(const struct form_table *table, size_t column)
 static size_t print_cell(const struct form_cell *cell, size_t width, size_t pending, bool colour,
 			 struct buf *out)
 {
-	size_t pad = width - width_of(cell->text);
+	size_t pad = width - form_width(cell->text);
 
 	if (!*cell->text)
 		return pending + width + 2;

@@ -45,6 +45,9 @@ void form_lines(struct buf *out, const char *prefix, const char *text);
 /* A command as a person would type it: one text is a shell's line, words are quoted if need be. */
 void form_command(struct buf *out, char *const *command);
 
+/* The cells of a terminal that clean text takes: a wide character two, a combining one none. */
+size_t form_width(const char *text);
+
 /* A table of text, as wide as its widest cells. Zeroed but for the number of columns, or
  * entirely where form_headings() comes first. */
 struct form_table {

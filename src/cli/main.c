@@ -6,6 +6,7 @@
 #include "cli/attach.h"
 #include "cli/builtin.h"
 #include "cli/command.h"
+#include "cli/complete.h"
 #include "cli/exit.h"
 #include "cli/help.h"
 #include "cli/print.h"
@@ -226,6 +227,8 @@ static int run(char **argv)
 
 	if (argv[0] && strcmp(argv[0], "--version") == 0)
 		return builtin_version(argv + 1);
+	if (argv[0] && strcmp(argv[0], "__complete") == 0)
+		return complete_words(argv + 1);
 	if (!command)
 		return builtin_help(argv);
 	if (args_has(argv, "--help") || args_has(argv, "-h"))

@@ -210,6 +210,24 @@ struct records *records_open(const char *state_dir, struct pyro_error *err)
 	return r;
 }
 
+struct records *records_open_to_read(const char *state_dir, struct pyro_error *err)
+{
+	AUTO_FREE char *path = mem_printf("%s/pyro.db", state_dir);
+	struct records *r = mem_zalloc(1, sizeof(*r));
+	int64_t version = 0;
+
+	if (sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
+		(void)db_error(r, "open the records", err);
+		return records_close(r);
+	}
+	if (db_number(r, err, 0, &version, "PRAGMA user_version", "") < 0)
+		return records_close(r);
+	if (version == (int64_t)ARRAY_SIZE(migrations))
+		return r;
+	(void)err_set(err, PYRO_E_STATE_VERSION, "the records have version %d", (int)version);
+	return records_close(r);
+}
+
 struct records *records_close(struct records *r)
 {
 	if (r) {

@@ -14,6 +14,11 @@ struct records;
 
 /* Opens, making or migrating as needed. NULL with err. */
 struct records *records_open(const char *state_dir, struct pyro_error *err);
+/*
+ * Opens what is there, in the version that this pyro knows, to read it, and does not wait for
+ * whoever has it locked. NULL with err.
+ */
+struct records *records_open_to_read(const char *state_dir, struct pyro_error *err);
 struct records *records_close(struct records *r);
 
 /*

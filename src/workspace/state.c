@@ -67,6 +67,15 @@ char *state_dir(struct pyro_error *err)
 	return check_private(dir, err) < 0 ? NULL : TAKE_PTR(dir);
 }
 
+char *state_find(void)
+{
+	AUTO_FREE char *home = state_home(NULL);
+	AUTO_FREE char *dir = home ? mem_printf("%s/pyro", home) : NULL;
+	struct stat st;
+
+	return dir && stat(dir, &st) == 0 && st.st_uid == geteuid() ? TAKE_PTR(dir) : NULL;
+}
+
 char *state_vm_dir(const char *state, const char *vm_id)
 {
 	return mem_printf("%s/vms/%s", state, vm_id);

@@ -32,6 +32,9 @@ struct pyro_error;
 /* Makes the state directory if needed. Its path, owned by the caller, or NULL with err. */
 char *state_dir(struct pyro_error *err);
 
+/* The same if there is one of ours; makes and changes nothing. NULL: there is none. */
+char *state_find(void);
+
 /* The directory of a VM; it need not exist. Owned by the caller. */
 char *state_vm_dir(const char *state, const char *vm_id);
 /* A file in it. Owned by the caller. */

@@ -35,6 +35,14 @@ void pyro_free(struct pyro *p)
 	mem__free_ptr(&p);
 }
 
+char *pyro_complete(const char *operation, const char *input, const char *workspace)
+{
+	if (strcmp(input, "vm_id") == 0)
+		return mem_strdup("vm-1\tstarted\nodd 'n'$(x);`y`\tquoted\n");
+	return mem_printf("%s\tof %s\n%s-of-%s\t\n", input, operation, input,
+			  workspace ? workspace : "none");
+}
+
 void pyro_observe(struct pyro *p, const struct pyro_observer *observer)
 {
 	p->observer = *observer;

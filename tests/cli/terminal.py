@@ -1,4 +1,4 @@
-"""What the command line does on a terminal, with signals, and in the shells it completes for."""
+"""What the command line does on a terminal, and with signals."""
 import fcntl
 import os
 import pty
@@ -161,74 +161,6 @@ def test_nohup(env):
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, process.returncode
-
-
-def bash_completes(env, line):
-    script = ('source <(pyro completion bash); COMP_LINE=$1; COMP_POINT=${#1}; '
-              'compopt() { :; }; _pyro; printf "%s\\n" "${COMPREPLY[@]}"')
-    done = subprocess.run(["bash", "-c", script, "bash", line], env=env, capture_output=True,
-                          timeout=20, check=True)
-    assert not done.stderr, done.stderr
-    return done.stdout.decode().split()
-
-
-def test_bash(env):
-    """bash completes commands, options and the names of environments"""
-    assert bash_completes(env, "pyro env pu") == ["pull"]
-    assert bash_completes(env, "pyro run debian:12 --time") == ["--timeout-seconds"]
-    # bash takes what stands behind the colon for the word.
-    assert bash_completes(env, "pyro env pull debian:") == ["12", "12-base"]
-    assert "debian:12" in bash_completes(env, "pyro run ")
-    assert bash_completes(env, "pyro run debian:12 -- --t") == []
-    assert bash_completes(env, "pyro doctor --environment deb") == ["debian:12", "debian:12-base"]
-    assert bash_completes(env, "pyro workspace file wr") == ["write"]
-    # Files are what bash offers where the script offers nothing.
-    assert bash_completes(env, "pyro workspace create --seed-path ") == []
-    assert bash_completes(env, "pyro workspace patch apply w --patch-file ") == []
-    assert bash_completes(env, "pyro workspace sync push w ") == []
-    assert bash_completes(env, "pyro workspace sync push w --d") == ["--dest"]
-
-
-def test_bash_values(env):
-    """bash completes the names of workspaces, and takes no option for another one's value"""
-    assert bash_completes(env, "pyro workspace exec ") == ["fix-é", "ws-longer"]
-    assert bash_completes(env, "pyro workspace sync push ws-") == ["ws-longer"]
-    assert bash_completes(env, "pyro workspace service stop fix-é ") != ["fix-é", "ws-longer"]
-    assert bash_completes(env, "pyro workspace exec --t") == ["--timeout-seconds"]
-    assert bash_completes(env, "pyro mcp serve --mode ") == []
-    assert bash_completes(env, "pyro workspace create --network-policy ") == []
-    assert "--profile" in bash_completes(env, "pyro mcp serve --mode inspect --")
-
-
-def has(program):
-    return any(os.access(f"{folder}/{program}", os.X_OK) for folder in ("/bin", "/usr/bin"))
-
-
-def test_fish(env):
-    """fish reads its script, and completes like bash where it is installed"""
-    if not has("fish"):
-        return
-    def completes(line):
-        done = subprocess.run(["fish", "-c", f"pyro completion fish | source; complete -C '{line}'"],
-                              env=env, capture_output=True, timeout=20, check=True)
-        assert not done.stderr, done.stderr
-        return [row.split("\t")[0] for row in done.stdout.decode().splitlines()]
-    assert completes("pyro env pu") == ["pull"]
-    assert completes("pyro run debian:12 --time") == ["--timeout-seconds"]
-    assert completes("pyro env pull deb") == ["debian:12", "debian:12-base"]
-    assert completes(f"pyro workspace export w p --output {env['HOME']}/pyr") == [
-        f"{env['HOME']}/pyro"]
-    assert completes(f"pyro workspace sync push w {env['HOME']}/pyr") == [f"{env['HOME']}/pyro"]
-
-
-def test_zsh(env):
-    """zsh loads its script without a word where it is installed"""
-    if not has("zsh"):
-        return
-    done = subprocess.run(["zsh", "-fc", "autoload -U compinit; compinit -u -d $HOME/.zd; "
-                           "source <(pyro completion zsh); print $_comps[pyro]"],
-                          env=env, capture_output=True, timeout=20, check=True)
-    assert done.stdout == b"_pyro\n" and not done.stderr, done
 
 
 def test_startup(env):

@@ -2,7 +2,6 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/command.h"
-#include "cli/completion.h"
 #include "cli/form.h"
 #include "cli/help.h"
 #include "tests/test.h"
@@ -229,17 +228,29 @@ TEST("all words of a command but the last are a command, or a group with a text 
 	}
 }
 
-TEST("every command is in every completion script")
+TEST("text is as wide as a terminal shows it, in any locale")
 {
-	static const char *const shells[] = {"bash", "zsh", "fish"};
+	CHECK_INT(form_width(""), 0);
+	CHECK_INT(form_width("plain"), 5);
+	CHECK_INT(form_width("fix-\u00e9"), 5);
+	CHECK_INT(form_width("e\u0301tude"), 5);
+	CHECK_INT(form_width("\u65e5\u672c\u8a9e"), 6);
+	CHECK_INT(form_width("\U0001f525!"), 3);
+}
 
-	for (size_t s = 0; s < ARRAY_SIZE(shells); s++) {
-		AUTO_BUF struct buf out = BUF_INIT(HELP_MAX);
+TEST("the columns of a table meet below wide and combining characters")
+{
+	static const char *const names[] = {"NAME", "STATE", NULL};
+	AUTO_BUF struct buf out = BUF_INIT(1024);
+	struct form_table table = {0};
 
-		CHECK_INT(completion_script(shells[s], &out), 0);
-		for (size_t i = 0; i < commands_count; i++)
-			CHECK(!commands[i].words || strstr(buf_text(&out), commands[i].words));
-	}
+	form_headings(&table, names);
+	form_cell(&table, "\u65e5\u672c\u8a9e");
+	form_cell(&table, "one");
+	form_cell(&table, "e\u0301tude");
+	form_cell(&table, "two");
+	form_table_end(&table, false, &out);
+	CHECK_STR(buf_text(&out), "NAME    STATE\n\u65e5\u672c\u8a9e  one\ne\u0301tude   two\n");
 }
 
 TEST("a command is shown with its words' boundaries, and nothing in it moves the cursor")
