@@ -31,6 +31,10 @@ int values_decode_record(const struct rec_row *rec, const json_t *object, void *
 /* Frees what a record owns and zeroes it. */
 void values_done(const struct rec_row *rec, void *record);
 
+/* PYRO_E_INVALID: "LABEL: expected a string, got null". */
+int values_wrong_type(const char *label, const char *expected, const json_t *value,
+		      struct pyro_error *err);
+
 /* {"code", "message", "hint", "retryable"}: the one shape of an error. */
 json_t *values_encode_error(const struct pyro_error *error);
 
