@@ -700,8 +700,9 @@ class Methods:
 
     def connect_host(self, host: str, *, installed_package: bool = False, mode: str | None = None,
             profile: str | None = None, environment: str | None = None,
-            project_path: str | PathLike[str] | None = None, repo_url: str | None = None,
-            repo_ref: str | None = None, no_project_source: bool = False) -> HostChange:
+            network_policy: str | None = None, project_path: str | PathLike[str] | None = None,
+            repo_url: str | None = None, repo_ref: str | None = None,
+            no_project_source: bool = False) -> HostChange:
         """Register pyro with a chat host, by the host's own command.
 
         For all projects of this user. What else the host has configured stays; a registration that
@@ -713,6 +714,8 @@ class Methods:
         mode: Tools and texts for one kind of task: repro-fix, inspect, cold-start or review-eval.
         profile: Which tools: vm-run, workspace-core (the default) or workspace-full.
         environment: What workspace_create runs when it is not told.
+        network_policy: Network of workspaces where the model chooses none: off (the default),
+            egress or egress+published-ports.
         project_path: Fill workspaces from this project: of a Git checkout the tracked files.
         repo_url: Fill workspaces from a clean clone.
         repo_ref: Branch, tag or commit of the clone.
@@ -721,14 +724,14 @@ class Methods:
         """
         return self._call("connect_host", {"host": host, "installed_package": installed_package,
             "mode": mode, "profile": profile, "environment": environment,
-            "project_path": project_path, "repo_url": repo_url, "repo_ref": repo_ref,
-            "no_project_source": no_project_source})
+            "network_policy": network_policy, "project_path": project_path, "repo_url": repo_url,
+            "repo_ref": repo_ref, "no_project_source": no_project_source})
 
     def print_host_config(self, host: str, *, output_path: str | PathLike[str] | None = None,
             installed_package: bool = False, mode: str | None = None, profile: str | None = None,
-            environment: str | None = None, project_path: str | PathLike[str] | None = None,
-            repo_url: str | None = None, repo_ref: str | None = None,
-            no_project_source: bool = False) -> HostConfig:
+            environment: str | None = None, network_policy: str | None = None,
+            project_path: str | PathLike[str] | None = None, repo_url: str | None = None,
+            repo_ref: str | None = None, no_project_source: bool = False) -> HostConfig:
         """Print the configuration with which a chat host starts pyro.
 
         With --output it is merged into a file, where everything else stays, comments too.
@@ -739,6 +742,8 @@ class Methods:
         mode: Tools and texts for one kind of task: repro-fix, inspect, cold-start or review-eval.
         profile: Which tools: vm-run, workspace-core (the default) or workspace-full.
         environment: What workspace_create runs when it is not told.
+        network_policy: Network of workspaces where the model chooses none: off (the default),
+            egress or egress+published-ports.
         project_path: Fill workspaces from this project: of a Git checkout the tracked files.
         repo_url: Fill workspaces from a clean clone.
         repo_ref: Branch, tag or commit of the clone.
@@ -747,13 +752,15 @@ class Methods:
         """
         return self._call("print_host_config", {"host": host, "output_path": output_path,
             "installed_package": installed_package, "mode": mode, "profile": profile,
-            "environment": environment, "project_path": project_path, "repo_url": repo_url,
-            "repo_ref": repo_ref, "no_project_source": no_project_source})
+            "environment": environment, "network_policy": network_policy,
+            "project_path": project_path, "repo_url": repo_url, "repo_ref": repo_ref,
+            "no_project_source": no_project_source})
 
     def doctor_host(self, *, installed_package: bool = False, mode: str | None = None,
             profile: str | None = None, environment: str | None = None,
-            project_path: str | PathLike[str] | None = None, repo_url: str | None = None,
-            repo_ref: str | None = None, no_project_source: bool = False,
+            network_policy: str | None = None, project_path: str | PathLike[str] | None = None,
+            repo_url: str | None = None, repo_ref: str | None = None,
+            no_project_source: bool = False,
             config_path: str | PathLike[str] | None = None) -> HostList:
         """Say for each chat host whether it starts pyro as it should.
 
@@ -764,6 +771,8 @@ class Methods:
         mode: Tools and texts for one kind of task: repro-fix, inspect, cold-start or review-eval.
         profile: Which tools: vm-run, workspace-core (the default) or workspace-full.
         environment: What workspace_create runs when it is not told.
+        network_policy: Network of workspaces where the model chooses none: off (the default),
+            egress or egress+published-ports.
         project_path: Fill workspaces from this project: of a Git checkout the tracked files.
         repo_url: Fill workspaces from a clean clone.
         repo_ref: Branch, tag or commit of the clone.
@@ -772,14 +781,15 @@ class Methods:
         Returns: The chat hosts of this machine.
         """
         return self._call("doctor_host", {"installed_package": installed_package, "mode": mode,
-            "profile": profile, "environment": environment, "project_path": project_path,
-            "repo_url": repo_url, "repo_ref": repo_ref, "no_project_source": no_project_source,
-            "config_path": config_path})
+            "profile": profile, "environment": environment, "network_policy": network_policy,
+            "project_path": project_path, "repo_url": repo_url, "repo_ref": repo_ref,
+            "no_project_source": no_project_source, "config_path": config_path})
 
     def repair_host(self, host: str, *, installed_package: bool = False, mode: str | None = None,
             profile: str | None = None, environment: str | None = None,
-            project_path: str | PathLike[str] | None = None, repo_url: str | None = None,
-            repo_ref: str | None = None, no_project_source: bool = False,
+            network_policy: str | None = None, project_path: str | PathLike[str] | None = None,
+            repo_url: str | None = None, repo_ref: str | None = None,
+            no_project_source: bool = False,
             config_path: str | PathLike[str] | None = None) -> HostChange:
         """Make a chat host start pyro as it should, whatever it starts now.
 
@@ -792,6 +802,8 @@ class Methods:
         mode: Tools and texts for one kind of task: repro-fix, inspect, cold-start or review-eval.
         profile: Which tools: vm-run, workspace-core (the default) or workspace-full.
         environment: What workspace_create runs when it is not told.
+        network_policy: Network of workspaces where the model chooses none: off (the default),
+            egress or egress+published-ports.
         project_path: Fill workspaces from this project: of a Git checkout the tracked files.
         repo_url: Fill workspaces from a clean clone.
         repo_ref: Branch, tag or commit of the clone.
@@ -801,8 +813,9 @@ class Methods:
         """
         return self._call("repair_host", {"host": host, "installed_package": installed_package,
             "mode": mode, "profile": profile, "environment": environment,
-            "project_path": project_path, "repo_url": repo_url, "repo_ref": repo_ref,
-            "no_project_source": no_project_source, "config_path": config_path})
+            "network_policy": network_policy, "project_path": project_path, "repo_url": repo_url,
+            "repo_ref": repo_ref, "no_project_source": no_project_source,
+            "config_path": config_path})
 
     def prepare(self, environment: str = "debian:12", network: bool = False,
             force: bool = False) -> Prepared:

@@ -147,7 +147,7 @@ class Server:
 
 
 def create_server(*, profile: str = "workspace-core", mode: str | None = None,
-                  environment: str | None = None,
+                  environment: str | None = None, network_policy: str | None = None,
                   project_path: str | os.PathLike[str] | None = None,
                   repo_url: str | None = None, repo_ref: str | None = None,
                   no_project_source: bool = False) -> Server:
@@ -156,13 +156,16 @@ def create_server(*, profile: str = "workspace-core", mode: str | None = None,
     profile: vm-run, workspace-core or workspace-full; a mode takes its place.
     mode: repro-fix, inspect, cold-start or review-eval.
     environment: what workspace_create runs when it is not told.
+    network_policy: network of workspaces where the model chooses none: off (the default), egress or
+        egress+published-ports.
     project_path, repo_url and repo_ref, no_project_source: what workspaces are filled with.
 
     Raises Usage for what contradicts itself and for names that do not exist.
     """
     from ._pyro import Pyro  # pylint: disable=import-outside-toplevel,cyclic-import
     options: dict[str, Any] = {"profile": None if mode else profile, "mode": mode, "environment": environment,
-               "project_path": project_path, "repo_url": repo_url, "repo_ref": repo_ref,
+               "network_policy": network_policy, "project_path": project_path,
+               "repo_url": repo_url, "repo_ref": repo_ref,
                "no_project_source": no_project_source}
     Pyro().print_host_config(host="opencode", installed_package=True, **options)  # checks them
     return Server(options)

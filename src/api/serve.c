@@ -1,6 +1,7 @@
 #include "api/serve.h"
 
 #include "api/handle.h"
+#include "api/workspace.h"
 #include "base/err.h"
 #include "base/proc.h"
 #include "image/image.h"
@@ -50,10 +51,15 @@ static int check_source(const struct op_row *op, const void *args, struct pyro_e
 int serve_check(const struct op_row *op, const void *args, struct pyro_error *err)
 {
 	const char *environment = text_of(op, args, "environment");
+	const char *policy = text_of(op, args, "network_policy");
 
 	if (!profile_find(text_of(op, args, "profile"), text_of(op, args, "mode"), err) ||
 	    (environment && image_check_name(environment, err) < 0))
 		return -1;
+	if (policy && !workspace_is_policy(policy)) {
+		(void)err_set(err, PYRO_E_USAGE, "there is no network policy '%s'", policy);
+		return err_hint(err, "one of: off, egress, egress+published-ports");
+	}
 	return check_source(op, args, err);
 }
 

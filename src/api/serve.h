@@ -7,7 +7,9 @@
 
 #include "ops/ops.h"
 
-/* PYRO_E_USAGE for what contradicts itself, and for a mode, profile or environment of no such name.
+/*
+ * PYRO_E_USAGE for what contradicts itself, and for a mode, profile, environment or network
+ * policy of no such name.
  */
 int serve_check(const struct op_row *op, const void *args, struct pyro_error *err);
 

@@ -23,6 +23,9 @@ struct tree;
 /* Calls that answer at once, on a machine under great load. */
 #define WORKSPACE_CALL_MS 120000
 
+/* Whether there is a network policy of that name. */
+bool workspace_is_policy(const char *name);
+
 /*
  * The workspace of that identity or name, its state brought up to date. Makes the handle ready.
  * *ret is the caller's: pyro_workspace_done().

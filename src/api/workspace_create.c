@@ -37,10 +37,15 @@ struct creation {
 	int alive;
 };
 
+bool workspace_is_policy(const char *name)
+{
+	return strcmp(name, "off") == 0 || strcmp(name, "egress") == 0 ||
+	       strcmp(name, "egress+published-ports") == 0;
+}
+
 static int check_policy(const char *policy, struct pyro_error *err)
 {
-	if (strcmp(policy, "off") != 0 && strcmp(policy, "egress") != 0 &&
-	    strcmp(policy, "egress+published-ports") != 0)
+	if (!workspace_is_policy(policy))
 		return err_set(err, PYRO_E_INVALID,
 			       "network_policy '%s' is not one of off, egress, "
 			       "egress+published-ports",

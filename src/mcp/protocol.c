@@ -110,7 +110,10 @@ json_t *protocol_read(const json_t *message, struct request *ret)
 
 static json_t *with_instructions(json_t *result, const struct setup *setup)
 {
-	json_object_set_new(result, "instructions", json_string(setup->profile->instructions));
+	AUTO_FREE char *text =
+		mem_printf("%s%s", setup->profile->instructions, setup_network(setup));
+
+	json_object_set_new(result, "instructions", json_string(text));
 	return result;
 }
 

@@ -112,6 +112,9 @@ static void adapt_input(const struct setup *setup, const struct op_row *op, json
 				    json_string(setup->environment));
 		drop_required(schema, "environment");
 	}
+	if (op == &ops_rows[OP_create_workspace] && setup->network_policy)
+		json_object_set_new(json_object_get(properties, "network_policy"), "default",
+				    json_string(setup->network_policy));
 	if (page)
 		json_object_set_new(properties, OFFSET,
 				    json_pack("{s:s, s:i, s:i, s:s}", "type", "integer", "minimum",
@@ -150,10 +153,10 @@ static json_t *describe(const struct setup *setup, const struct profile_tool *to
 		json_object_set_new(output, "next_" OFFSET,
 				    json_pack("{s:[{s:s}, {s:s}]}", "anyOf", "type", "integer",
 					      "type", "null"));
-	text = mem_printf("%s%s",
+	text = mem_printf("%s%s%s",
 			  tool->text ? tool->text
 				     : json_string_value(json_object_get(entry, "description")),
-			  seed ? seed : "");
+			  seed ? seed : "", seed ? setup_network(setup) : "");
 	json_object_set_new(entry, "description", json_string(text));
 	return entry;
 }
@@ -334,6 +337,10 @@ int tool_call_init(struct tool_call *ret, const struct setup *setup,
 	json_decref(schema);
 	if (known < 0 || follow_route(ret, err) < 0 || take_offset(ret, err) < 0)
 		return -1;
+	if (ret->op == &ops_rows[OP_create_workspace] && setup->network_policy &&
+	    !json_object_get(ret->arguments, "network_policy"))
+		json_object_set_new(ret->arguments, "network_policy",
+				    json_string(setup->network_policy));
 	bound(ret);
 	ret->args = mem_zalloc(1, ret->op->args_size + 1); /* there may be none */
 	return values_decode(ret->op, ret->arguments, NAMING_JSON, ret->args, err);

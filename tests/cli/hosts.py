@@ -84,10 +84,22 @@ def test_wrong_words(env):
                         (("repair", "opencode", "--repo-ref", "main"), "--repo-url"),
                         (("doctor", "--project-path", ".", "--no-project-source"), "one of them"),
                         (("doctor", "--project-path", "nowhere"), "--project-path"),
+                        (("connect", "codex", "--network-policy", "all"), "egress"),
                         (("repair", "opencode", "--mode", "no-such-mode"), "")):
         done = home.pyro("host", *words, code=125 if "nowhere" in words else 2)
         assert hint in done.stderr.splitlines()[-1], done
     assert not os.path.exists(home.config)
+
+
+def test_network(env):
+    """a network policy is registered, and one that is missing or another is not what was meant"""
+    home = Home(env)
+    words = ("--network-policy", "egress")
+    assert home.json("host", "repair", "opencode", *words)["command"] == [*COMMAND, *words]
+    assert home.doctor(*words)["status"] == "ok"
+    for other in ((), ("--network-policy", "off")):
+        found = home.doctor(*other, code=1)
+        assert found["status"] == "drifted" and "--network-policy egress" in found["details"], found
 
 
 def test_first(env):

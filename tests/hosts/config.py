@@ -58,7 +58,7 @@ def claude_options(lab):
     project = f"{lab.dir}/a 'project'"
     os.mkdir(project)
     lab.env |= {"PYRO_ACCEL": "tcg", "XDG_STATE_HOME": f"{lab.home}/a state"}
-    words = ("--mode", "inspect", "--project-path", project)
+    words = ("--mode", "inspect", "--network-policy", "egress", "--project-path", project)
     pyro(lab, "connect", "claude-code", *words)
     server = claude_file(lab)["mcpServers"]["pyro"]
     assert [server["command"], *server["args"]] == [*COMMAND, *words], server

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from client import END_S, ENVIRONMENT, Server, conforms, eventually, structured
+from network import World
 
 CORE = ("--profile", "workspace-core")
 FULL = ("--profile", "workspace-full")
@@ -101,6 +102,24 @@ def test_sources(lab):
         seed = made["workspace_seed"]
         assert (seed["origin_kind"], seed["entry_count"]) == (kind, count), (words, seed)
         server.ask("workspace_delete", workspace_id=made["workspace_id"])
+        assert server.close() == []
+
+
+def test_network(lab):
+    """with --network-policy egress workspaces reach the network unasked, unless they are to have none"""
+    with World(lab) as world:
+        world.serve_world()
+        server = Server(lab, *CORE, "--network-policy", "egress")
+        ws = created(server)
+        ran = server.ask("workspace_exec", workspace_id=ws, command="curl -sS http://somewhere.test/5")
+        assert ran["exit_code"] == 0 and len(ran["stdout"]) == 5, ran
+        server.ask("workspace_delete", workspace_id=ws)
+        assert server.close() == []
+        server = Server(lab, *FULL, "--network-policy", "egress")
+        for given, policy in (({}, "egress"), ({"network_policy": "off"}, "off")):
+            made = server.ask("workspace_create", environment=ENVIRONMENT, **given)
+            assert made["network_policy"] == policy, made
+            server.ask("workspace_delete", workspace_id=made["workspace_id"])
         assert server.close() == []
 
 

@@ -2,7 +2,7 @@
 import json
 import os
 
-from client import MODERN, Server
+from client import MODERN, Server, eventually
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORDS_ON_TOP = {"oneOf", "anyOf", "allOf", "not", "$ref"}
@@ -141,6 +141,40 @@ def test_instructions(lab):
         assert len(text) < 2000 and text.index(". ") < 300, text
         mentioned = {word.strip(".,;()") for word in text.split()} & everything
         assert mentioned and mentioned <= set(names), (words, mentioned - set(names))
+
+
+def test_network(lab):
+    """a model that cannot choose the network is told which one workspaces have"""
+    for words, names in profiles().items():
+        if "workspace_create" not in names or "service_start" in names:
+            continue
+        for policy, said, unsaid in ((), "no network", "outbound"), (
+                ("--network-policy", "off"), "no network", "outbound"), (
+                ("--network-policy", "egress"), "outbound network", "no network"):
+            server = Server(lab, *words, *policy)
+            server.request(1, "server/discover", {"_meta": MODERN})
+            instructions = server.reply()["result"]["instructions"]
+            assert server.close() == []
+            create = listed(lab, *words, *policy)["workspace_create"]
+            assert "network_policy" not in parameters(create), words
+            for text in (instructions, create["description"]):
+                assert said in text and unsaid not in text, (words, policy, text)
+                assert ("--network-policy egress" in text) == (said == "no network"), text
+
+
+def test_network_default(lab):
+    """--network-policy is the default of workspace_create where the model may choose"""
+    for words in (("--profile", "workspace-full"), ("--mode", "cold-start")):
+        for policy in ("off", "egress", "egress+published-ports"):
+            tools = listed(lab, *words, "--network-policy", policy)
+            assert parameters(tools["workspace_create"])["network_policy"] == policy, words
+
+
+def test_network_unknown(lab):
+    """a network policy that there is not keeps the server from starting"""
+    server = Server(lab, "--network-policy", "all")
+    assert server.wait() == 2 and server.rest() == []
+    eventually(lambda: b"one of: off, egress, egress+published-ports" in server.err, 5, "a hint")
 
 
 def test_environment(lab):

@@ -269,7 +269,8 @@ def test_server_close():
 
 def test_server_options():
     """a server that cannot be is refused when it is made"""
-    for options in ({"profile": "no-such"}, {"mode": "no-such"}, {"repo_ref": "main"}):
+    for options in ({"profile": "no-such"}, {"mode": "no-such"}, {"repo_ref": "main"},
+                    {"network_policy": "no-such"}):
         error = fails(pyro_mcp.Usage, create_server, **options)
         assert error.hint, options
     fails(pyro_mcp.UnknownEnvironment, create_server, environment="no:such")
@@ -284,6 +285,15 @@ def test_server_modes():
         assert [tool.name for tool in await server.list_tools()] == first
         await server.close()
         assert "workspace_exec" in first and "vm_run" not in first, first
+    asyncio.run(use())
+
+
+def test_server_network():
+    """network_policy is the default of workspace_create"""
+    async def use():
+        async with create_server(mode="cold-start", network_policy="egress") as server:
+            [tool] = [tool for tool in await server.list_tools() if tool.name == "workspace_create"]
+        assert tool.inputSchema["properties"]["network_policy"]["default"] == "egress", tool
     asyncio.run(use())
 
 
