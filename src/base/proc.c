@@ -347,15 +347,24 @@ bool proc_reap(pid_t pid, int *ret_status)
 	return reaped != 0;
 }
 
-/* Reaps pid: 0 with *ret_status, or -1 if it still ran at the deadline. */
+/*
+ * Reaps pid: 0 with *ret_status, or -1 if it still ran at the deadline. Where SIGCHLD is ignored
+ * there may be no descriptor of it any more, or one that tells of its end a moment before waitpid()
+ * knows.
+ */
 static int await_exit(pid_t pid, int64_t deadline, int *ret_status)
 {
 	AUTO_FD int fd = open_pidfd(pid);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
-	while (poll(&p, 1, deadline_left(deadline)) < 0 && errno == EINTR)
-		;
-	return proc_reap(pid, ret_status) ? 0 : -1;
+	while (!proc_reap(pid, ret_status)) {
+		int left = deadline_left(deadline);
+
+		if (!left)
+			return -1;
+		(void)poll(&p, 1, fd < 0 ? 1 : left);
+	}
+	return 0;
 }
 
 int proc_run(const struct argv *a, const struct proc_options *opt, struct pyro_error *err)
