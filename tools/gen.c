@@ -126,7 +126,8 @@ static void make_cli(struct buf *out)
 		 "Results go to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong "
 		 "usage, 125 pyro's own\nfailure, 128+n ended by signal n (141: nobody reads the "
 		 "output); `run`, `vm exec` and `workspace exec`\n"
-		 "end with the exit code of their command. With `--json` stdout carries exactly "
+		 "end with the exit code of their command, 124 if it timed out, 127 if it was not "
+		 "found. With `--json` stdout carries exactly "
 		 "one JSON object, also for\nan error ([errors.md](errors.md)). `NO_COLOR` takes "
 		 "colours away.\n");
 	for (size_t i = 0; i < commands_count; i++)

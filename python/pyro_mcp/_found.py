@@ -22,7 +22,8 @@ def places() -> list[str]:
     here = os.path.dirname(os.path.abspath(__file__))  # PREFIX/lib/python3/dist-packages/pyro_mcp
     found = [*places_below(os.path.abspath(f"{here}/../../../..")), SONAME]
     if program := shutil.which("pyro"):
-        found += places_below(os.path.dirname(os.path.dirname(os.path.realpath(program))))
+        prefix = os.path.dirname(os.path.dirname(os.path.realpath(program)))
+        found += [*places_below(prefix), f"{prefix}/api/{SONAME}"]  # the last in a build tree
     return found
 
 

@@ -230,7 +230,7 @@ class Methods:
         clear_name: Take its name away.
         labels: Labels to set, by key.
         clear_labels: Keys of labels to remove.
-        ttl_seconds: Keep it for at least this long from now; 1 to 604800.
+        ttl_seconds: Keep it for at least this long from now; never shortens; 1 to 604800.
         Returns: A workspace: one persistent sandbox.
         """
         return self._call("update_workspace", {"workspace_id": workspace_id, "name": name,

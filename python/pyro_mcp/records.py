@@ -328,6 +328,8 @@ class WorkspaceExec(TypedDict):
     # The command was killed at its timeout
     next_step: str | None
     # The command that waits for it; null if it has ended
+    warning: str | None
+    # How soon the workspace is removed, if soon, and what keeps it
 
 
 class WorkspaceCommand(TypedDict):

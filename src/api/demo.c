@@ -68,5 +68,12 @@ static int demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_
 int pyro_demo(struct pyro *p, const struct pyro_demo_args *given, struct pyro_demo *ret,
 	      struct pyro_error *err)
 {
-	return handle_begin(p, err) < 0 ? -1 : handle_end(p, demo(p, given, ret, err));
+	int result;
+
+	if (handle_begin(p, err) < 0)
+		return -1;
+	p->phase_op = "demo";
+	result = demo(p, given, ret, err);
+	p->phase_op = NULL;
+	return handle_end(p, result);
 }

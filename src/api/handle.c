@@ -184,7 +184,7 @@ void handle_phase(struct pyro *p, const char *op, const char *fmt, ...)
 	detail = mem_vprintf(fmt, ap);
 	va_end(ap);
 	utf8_clean_line(detail);
-	p->observer.on_phase(p->observer.ctx, op, detail);
+	p->observer.on_phase(p->observer.ctx, p->phase_op ? p->phase_op : op, detail);
 }
 
 int handle_exec_quietly(struct pyro *p, const struct pyro_exec_vm_args *args, struct pyro_run *ret,

@@ -24,6 +24,7 @@ struct pyro {
 	void (*on_resize)(void *ctx); /* in an operation that follows it; from the loop */
 	void *on_resize_ctx;
 	struct pyro_observer observer;
+	const char *phase_op; /* whose phases are told, whatever tells them; NULL: each its own */
 	int input_fd;
 	int depth;   /* operations under way, one inside the other */
 	char *state; /* state directory, after handle_state() */

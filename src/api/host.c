@@ -335,6 +335,17 @@ int pyro_doctor_host(struct pyro *p, const struct pyro_doctor_host_args *given,
 	return 0;
 }
 
+/* A program that `make clean` takes away would be a surprise later; NULL for another one. */
+static char *must_stay(const struct host *host, const struct host_wanted *wanted)
+{
+	const char *in_tree = strstr(wanted->command[0], "/src/cli/pyro");
+
+	return in_tree ? mem_printf("the program is in a build tree, which has to stay: after make "
+				    "install, pyro host repair %s takes the installed one",
+				    host->name)
+		       : NULL;
+}
+
 /* Whether it works now. What only the user can change is a warning. */
 static int check_result(const struct host *host, const char *config_path,
 			const struct host_wanted *wanted, struct pyro_host_change *ret,
@@ -354,7 +365,7 @@ static int check_result(const struct host *host, const char *config_path,
 			       buf_text(&wrong));
 	free(ret->status);
 	ret->status = mem_strdup(wrong.len ? "drifted" : "ok");
-	ret->warning = wrong.len ? mem_strdup(buf_text(&wrong)) : NULL;
+	ret->warning = wrong.len ? mem_strdup(buf_text(&wrong)) : must_stay(host, wanted);
 	ret->scope = mem_strdup(now.scope);
 	free(ret->config_path);
 	ret->config_path = mem_strdup(ret->changed ? now.config_path : where(&now));

@@ -343,7 +343,8 @@ static int converse(struct talk *talk, const char *name, json_t *args, int64_t d
 		read_input(talk->call);
 	else
 		mux_finish(talk->call);
-	result = loop_until(r->p->loop, &talk->is_over, deadline, name, err);
+	result = loop_until(r->p->loop, &talk->is_over, deadline,
+			    r->workspace_id ? "the workspace" : "the VM", err);
 	r->p->on_resize = NULL;
 	if (talk->call)
 		break_off(talk);

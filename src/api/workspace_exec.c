@@ -19,6 +19,8 @@
 
 #define LOGS_MAX (64 * 1024 * 1024) /* output of all commands together, the latest first */
 
+#define SOON_SECONDS 120 /* before a workspace is removed, whoever uses it is warned */
+
 /* Which part of the output is asked for. */
 struct range {
 	int64_t offset;
@@ -146,6 +148,25 @@ static struct pyro_workspace_exec take_command(struct pyro *p, const char *id,
 	return exec;
 }
 
+/* Whoever works there is told in time. What still runs may need all of its timeout. */
+static void warn_of_end(struct pyro *p, int64_t timeout_seconds, struct pyro_workspace_exec *exec)
+{
+	int64_t soon = is_running(exec->state) && timeout_seconds > SOON_SECONDS ? timeout_seconds
+										 : SOON_SECONDS;
+	struct pyro_workspace ws = {0};
+	double left;
+
+	if (workspaces_get(p->records, exec->workspace_id, &ws, NULL) < 0)
+		return; /* it is gone already */
+	left = ws.expires_at - clock_wall();
+	if (left < (double)soon)
+		exec->warning =
+			mem_printf("the workspace is removed in %.0f s; pyro workspace "
+				   "update %s --ttl-seconds 3600 keeps it",
+				   left > 0 ? left : 0, ws.name ? ws.name : ws.workspace_id);
+	pyro_workspace_done(&ws);
+}
+
 /* Runs c over the connection m has, in the workspace of that id. */
 static int run_recorded(struct pyro *p, struct machine *m, struct machine_command *c,
 			const char *id, struct pyro_workspace_exec *ret, struct pyro_error *err)
@@ -164,6 +185,7 @@ static int run_recorded(struct pyro *p, struct machine *m, struct machine_comman
 	} else {
 		*ret = take_run(&run, id, sequence, TAKE_PTR(state));
 	}
+	warn_of_end(p, c->timeout_seconds, ret);
 	/* It has run, whatever becomes of this. */
 	(void)workspaces_touch(p->records, id, clock_wall(), NULL);
 	return 0;
@@ -280,6 +302,7 @@ static int wait_in(struct pyro *p, const struct pyro_wait_workspace_exec_args *a
 	}
 	if (result == 0) {
 		*ret = take_command(p, ws.workspace_id, &c);
+		warn_of_end(p, 0, ret);
 		show_output(p, ret);
 	}
 	pyro_workspace_command_done(&c);

@@ -235,6 +235,11 @@ static int push_into(struct pyro *p, const struct pyro_workspace *ws, struct rem
 	int result = t ? transfer_put(t, remote, relative, &tally, err) : -1;
 
 	(void)transfer_free(t);
+	if (result < 0 && !is_directory && err && err->code == PYRO_E_INVALID)
+		(void)err_hint(err,
+			       "give a directory, a .tar, a .tar.gz or a .tgz; one file: pyro "
+			       "workspace file write %s PATH --text-file FILE",
+			       ws->name ? ws->name : ws->workspace_id);
 	if (result < 0 || workspace_note(p, ws->workspace_id, "sync_push", dest, source, err) < 0)
 		return -1;
 	*ret = (struct pyro_workspace_synced){

@@ -42,10 +42,17 @@ enum pyro_code err_code_from_name(const char *name)
 	return PYRO_E_PROTOCOL;
 }
 
-/* One line of valid UTF-8, whatever came in: messages end up in JSON and on terminals. */
-static void settle(char *text, size_t size)
+/*
+ * One line of valid UTF-8, whatever came in: messages end up in JSON and on terminals. `whole` is
+ * how long the text would be that had to fit.
+ */
+static void settle(char *text, size_t size, size_t whole)
 {
+	static const char more[] = "…";
+
 	text[size - 1] = '\0';
+	if (whole >= size) /* it was cut */
+		memcpy(text + utf8_start(text, size - 1, size - sizeof(more)), more, sizeof(more));
 	utf8_clean_line(text);
 }
 
@@ -53,8 +60,8 @@ PRINTF(3, 0)
 static void fill(struct pyro_error *err, enum pyro_code code, const char *fmt, va_list ap)
 {
 	err->code = code;
-	(void)vsnprintf(err->message, sizeof(err->message), fmt, ap);
-	settle(err->message, sizeof(err->message));
+	settle(err->message, sizeof(err->message),
+	       (size_t)vsnprintf(err->message, sizeof(err->message), fmt, ap));
 	(void)snprintf(err->hint, sizeof(err->hint), "%s", err_default_hint(code));
 }
 
@@ -96,8 +103,9 @@ int err_sys(struct pyro_error *err, int errnum, const char *fmt, ...)
 	fill(err, code_from_errno(errnum), fmt, ap);
 	va_end(ap);
 	used = strlen(err->message);
-	(void)snprintf(err->message + used, sizeof(err->message) - used, ": %s", strerror(errnum));
-	settle(err->message, sizeof(err->message));
+	used += (size_t)snprintf(err->message + used, sizeof(err->message) - used, ": %s",
+				 strerror(errnum));
+	settle(err->message, sizeof(err->message), used);
 	return -1;
 }
 
@@ -114,20 +122,21 @@ int err_wrap(struct pyro_error *err, const char *fmt, ...)
 	(void)vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	va_end(ap);
 	used = strlen(err->message);
-	(void)snprintf(err->message + used, sizeof(err->message) - used, ": %s", old);
-	settle(err->message, sizeof(err->message));
+	used += (size_t)snprintf(err->message + used, sizeof(err->message) - used, ": %s", old);
+	settle(err->message, sizeof(err->message), used);
 	return -1;
 }
 
 int err_hint(struct pyro_error *err, const char *fmt, ...)
 {
 	va_list ap;
+	size_t whole;
 
 	if (!err)
 		return -1;
 	va_start(ap, fmt);
-	(void)vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
+	whole = (size_t)vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
 	va_end(ap);
-	settle(err->hint, sizeof(err->hint));
+	settle(err->hint, sizeof(err->hint), whole);
 	return -1;
 }

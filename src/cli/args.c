@@ -173,13 +173,22 @@ static int set_record(json_t *object, const struct command_option *option, const
 	return fill_record(record, option, text, err);
 }
 
+/* What an integer of that input is, for a message. */
+static const char *integer_of(const struct op_input *in)
+{
+	if (in->metavar && strcmp(in->metavar, "SECONDS") == 0)
+		return "whole seconds, such as 3600";
+	return in->metavar && strcmp(in->metavar, "MIB") == 0 ? "MiB, such as 2048" : "an integer";
+}
+
 static int set_int(json_t *object, const struct op_input *in, const char *label, const char *text,
 		   struct pyro_error *err)
 {
 	int64_t n;
 
 	if (!parse_int(text, INT64_MIN, INT64_MAX, &n))
-		return err_set(err, PYRO_E_USAGE, "%s: expected an integer, got '%s'", label, text);
+		return err_set(err, PYRO_E_USAGE, "%s: expected %s, got '%s'", label,
+			       integer_of(in), text);
 	json_object_set_new(object, in->name, json_integer(n));
 	return 0;
 }

@@ -212,6 +212,27 @@ static size_t column_width(const struct form_table *table, size_t column)
 	return width;
 }
 
+void form_table_fit(struct form_table *table, size_t width, const size_t *least, size_t n)
+{
+	size_t needed = 0, kept = 0, dropped = 0, columns = table->columns;
+	uint32_t gone = 0;
+
+	for (size_t i = 0; i < columns; i++)
+		needed += column_width(table, i) + (i ? 2 : 0);
+	for (; dropped < n && needed > width; dropped++) {
+		needed -= column_width(table, least[dropped]) + 2;
+		gone |= 1U << least[dropped];
+	}
+	for (size_t i = 0; i < table->n; i++) {
+		if (gone & 1U << i % columns)
+			free(table->cells[i].text);
+		else
+			table->cells[kept++] = table->cells[i];
+	}
+	table->columns -= dropped;
+	table->n = kept;
+}
+
 /* What is to be left free before the next cell is written only if there is one. */
 static size_t print_cell(const struct form_cell *cell, size_t width, size_t pending, bool colour,
 			 struct buf *out)

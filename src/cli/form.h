@@ -67,6 +67,9 @@ struct form_cell {
 struct form_cell *form_cell(struct form_table *table, const char *text);
 /* The first line, and with it the number of columns; `names` end with NULL. */
 void form_headings(struct form_table *table, const char *const *names);
+/* Takes columns away, those of `least` one by one, until the table is at most `width` wide or there
+ * are no more of them; they are numbers in the table as it was, the largest 31. */
+void form_table_fit(struct form_table *table, size_t width, const size_t *least, size_t n);
 /* Prints it and frees it. */
 void form_table_end(struct form_table *table, bool colour, struct buf *out);
 

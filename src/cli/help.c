@@ -216,7 +216,7 @@ static void help_top(struct buf *out)
 	buf_puts(out, "\n"
 		      "Exit codes: 0 done, 2 wrong usage, 125 pyro's own failure, 128+n ended by\n"
 		      "signal n; run, vm exec and workspace exec end with the exit code of their\n"
-		      "command.\n");
+		      "command, 124 if it timed out, 127 if it was not found.\n");
 }
 
 void help_group(const char *words, struct buf *out)

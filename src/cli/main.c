@@ -90,6 +90,8 @@ static struct print_style style_of(const struct op_row *op, const void *args, bo
 		.colour = show_has_colour(STDOUT_FILENO),
 	};
 
+	style.columns = style.is_terminal ? show_columns(STDOUT_FILENO) : 0;
+
 	if (op == &ops_rows[OP_create_workspace])
 		style.is_id_only = ((const struct pyro_create_workspace_args *)args)->id_only;
 	if (op == &ops_rows[OP_open_shell])
@@ -106,12 +108,26 @@ static struct print_style style_of(const struct op_row *op, const void *args, bo
 	return style;
 }
 
+/* What was made is there, though its name was lost. */
+static int unwritten(const struct op_row *op, const void *record, int errnum)
+{
+	const char *id;
+	struct pyro_error err;
+
+	if (op != &ops_rows[OP_create_workspace] || errnum == EPIPE)
+		return exit_unwritten(errnum);
+	id = ((const struct pyro_workspace *)record)->workspace_id;
+	(void)err_sys(&err, errnum, "workspace '%s' was created; write to standard output", id);
+	(void)err_hint(&err, "pyro workspace delete %s", id);
+	return exit_error(&err, /* as_json= */ false);
+}
+
 static int print(const struct op_row *op, const void *record, const struct print_style *style,
 		 bool as_json)
 {
 	AUTO_BUF struct buf out = BUF_INIT(PRINT_MAX);
 	AUTO_BUF struct buf note = BUF_INIT(64 * 1024);
-	int code;
+	int errnum;
 
 	if (as_json)
 		print_json(op->ret, record, &out);
@@ -123,9 +139,9 @@ static int print(const struct op_row *op, const void *record, const struct print
 		(void)err_set(&err, PYRO_E_LIMIT, "the result is too long to print");
 		return exit_error(&err, as_json);
 	}
-	code = exit_text(&out, code_of(op, record));
+	errnum = exit_write(STDOUT_FILENO, buf_text(&out), out.len);
 	(void)exit_write(STDERR_FILENO, buf_text(&note), note.len);
-	return code;
+	return errnum ? unwritten(op, record, errnum) : code_of(op, record);
 }
 
 static int fail(const struct show *show, const struct pyro_error *err, bool as_json)

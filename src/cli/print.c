@@ -318,7 +318,10 @@ static void print_doctor(struct buf *out, const struct pyro_doctor *d, bool colo
 	form_labelled(out, DOCTOR_WIDTH, "Guest network", network);
 	form_labelled(out, DOCTOR_WIDTH, "Catalog version", d->catalog.version);
 	form_labelled(out, DOCTOR_WIDTH, "Environment cache", d->catalog.cache_dir);
-	form_labelled(out, DOCTOR_WIDTH, "Installed", buf_text(&installed));
+	form_labelled(out, DOCTOR_WIDTH, "Installed",
+		      d->catalog.installed && *d->catalog.installed
+			      ? buf_text(&installed)
+			      : "none (pyro env pull debian:12)");
 	form_labelled(out, DOCTOR_WIDTH, "Project source",
 		      d->project_source ? d->project_source : "none");
 	if (d->has_daily_loop)
@@ -368,6 +371,11 @@ static void print_ollama(struct buf *out, const struct pyro_demo_ollama *demo)
 		   run->execution_mode, (long long)run->exit_code);
 }
 
+static bool is_clean(const struct pyro_pruned *pruned)
+{
+	return !pruned->count && !pruned->freed_bytes;
+}
+
 void print_result(const struct op_row *op, const void *record, const struct print_style *style,
 		  struct buf *out, struct buf *note)
 {
@@ -381,6 +389,10 @@ void print_result(const struct op_row *op, const void *record, const struct prin
 		print_doctor(out, record, style->colour);
 	else if (op == &ops_rows[OP_demo_ollama])
 		print_ollama(out, record);
+	else if (op == &ops_rows[OP_prune_environments] && is_clean(record))
+		buf_puts(out, "Nothing to prune.\n");
+	else if (op == &ops_rows[OP_list_vms] && !((const struct pyro_vm_list *)record)->vms_count)
+		buf_puts(note, "No VMs. Run a command in one: pyro run debian:12 -- COMMAND\n");
 	else if (op == &ops_rows[OP_prepare])
 		print_prepared(out, note, record);
 	else if (op->ret != &ops_records[REC_run] && op->ret != &ops_records[REC_workspace_exec] &&

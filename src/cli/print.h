@@ -17,6 +17,7 @@ void print_json(const struct rec_row *rec, const void *record, struct buf *out);
 struct print_style {
 	bool is_terminal;     /* stdout is one: nothing of a guest may move its cursor */
 	bool colour;          /* and it shows colours */
+	size_t columns;       /* how wide it is; 0: stdout is none */
 	bool is_id_only;      /* --id-only */
 	bool is_content_only; /* --content-only */
 	bool is_content_out;  /* a file's content went to stdout already, byte for byte */

@@ -190,11 +190,13 @@ static void workspace_cells(struct form_table *table, const struct pyro_workspac
 }
 
 static void print_list(struct buf *out, struct buf *note, const struct pyro_workspace_list *list,
-		       bool colour)
+		       const struct print_style *style)
 {
+	enum { ENVIRONMENT = 3, SERVICES, ACTIVE, EXPIRES, LABELS };
 	static const char *const names[] = {"NAME",        "WORKSPACE ID", "STATE",
 					    "ENVIRONMENT", "SERVICES",     "ACTIVE",
 					    "EXPIRES",     "LABELS",       NULL};
+	static const size_t least[] = {SERVICES, LABELS, ENVIRONMENT, ACTIVE};
 	struct form_table table = {0};
 
 	if (!list->workspaces_count) {
@@ -205,7 +207,9 @@ static void print_list(struct buf *out, struct buf *note, const struct pyro_work
 	form_headings(&table, names);
 	for (size_t i = 0; i < list->workspaces_count; i++)
 		workspace_cells(&table, &list->workspaces[i]);
-	form_table_end(&table, colour, out);
+	if (style->columns)
+		form_table_fit(&table, style->columns, least, ARRAY_SIZE(least));
+	form_table_end(&table, style->colour, out);
 }
 
 static void print_snapshots(struct buf *out, const struct pyro_snapshot_list *list, bool colour)
@@ -297,7 +301,7 @@ bool print_workspace(const struct op_row *op, const void *record, const struct p
 			print_one(out, ws, style->colour);
 		return true;
 	case REC_workspace_list:
-		print_list(out, note, record, style->colour);
+		print_list(out, note, record, style);
 		return true;
 	case REC_workspace_deleted:
 		buf_printf(out, "Deleted %s\n", gone->workspace_id);

@@ -102,11 +102,11 @@ static void on_phase(void *ctx, const char *op, const char *detail)
 		phase_line(s, op, detail);
 }
 
-static size_t columns(void)
+size_t show_columns(int fd)
 {
 	struct winsize size;
 
-	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+	return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
 static void counts(struct buf *out, int64_t done, int64_t total, const char *unit)
@@ -144,7 +144,7 @@ static void draw(struct show *s, const char *what, int64_t done, int64_t total, 
 {
 	AUTO_BUF struct buf line = BUF_INIT(1024);
 	AUTO_BUF struct buf tail = BUF_INIT(128);
-	size_t fixed, width = columns();
+	size_t fixed, width = show_columns(STDERR_FILENO);
 
 	counts(&tail, done, total, unit);
 	fixed = 2 + strlen(what) + 2 + 7 + tail.len + 1;
@@ -267,6 +267,8 @@ void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec 
 
 		(void)exit_write(STDERR_FILENO, line, strlen(line));
 	}
+	if (exec->warning)
+		phase_line(s, op, exec->warning);
 }
 
 void show_init(struct show *s, struct pyro *p, bool is_quiet, const volatile sig_atomic_t *caught)

@@ -37,6 +37,8 @@ void show_exec(struct show *s, const char *op, const struct pyro_workspace_exec 
 
 /* Whether the descriptor is a terminal that shows colours. */
 bool show_has_colour(int fd);
+/* How wide the terminal is; 80 if it does not say. */
+size_t show_columns(int fd);
 /* "12.3 MiB" */
 void show_bytes(struct buf *out, int64_t bytes);
 

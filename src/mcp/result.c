@@ -312,16 +312,24 @@ static json_t *make_page(const struct profile *profile, const struct tool_call *
 	return result;
 }
 
+/* A text of the result that names commands names tools. */
+static void name_tools(const struct profile *profile, json_t *result, const char *member)
+{
+	const char *text = json_string_value(json_object_get(result, member));
+
+	if (text) {
+		AUTO_FREE char *named = words_for_tools(profile, text);
+
+		json_object_set_new(result, member, json_string(named));
+	}
+}
+
 json_t *result_make(const struct profile *profile, struct tool_call *call, const void *record)
 {
 	json_t *result = values_encode(call->op->ret, record);
-	json_t *next_step = json_object_get(result, "next_step");
 
-	if (json_is_string(next_step)) {
-		AUTO_FREE char *text = words_for_tools(profile, json_string_value(next_step));
-
-		json_object_set_new(result, "next_step", json_string(text));
-	}
+	name_tools(profile, result, "next_step");
+	name_tools(profile, result, "warning");
 	if (call->paged)
 		return make_page(profile, call, result);
 	cut_texts(profile, call, result, NULL, TEXT_MAX);

@@ -89,6 +89,23 @@ static double time_left(struct supervisor *s)
 	return left;
 }
 
+/* Whoever hears of it can make the next one in time. */
+static void end_of_life(struct supervisor *s)
+{
+	bool is_workspace = strncmp(s->vm_id, "ws-", 3) == 0;
+	bool is_first = s->reason.code == PYRO_OK;
+
+	supervisor_end(s, ENDING_DESTROY, PYRO_E_TIMEOUT,
+		       is_workspace
+			       ? "the workspace was removed: its time to live, ttl_seconds, is over"
+			       : "the VM was removed: its time to live, ttl_seconds, is over");
+	if (is_workspace && is_first)
+		(void)err_hint(&s->reason,
+			       "pyro workspace create --ttl-seconds 3600 makes one that stays an "
+			       "hour; pyro workspace update WORKSPACE_ID --ttl-seconds 3600 keeps "
+			       "one that is there");
+}
+
 /*
  * The end is a point on the wall clock. Timers stand still while the machine sleeps and know
  * nothing of clocks that are set, so it is looked at now and then.
@@ -99,8 +116,7 @@ static void look_at_clock(struct loop_timer *timer)
 	double left = time_left(s);
 
 	if (left <= 0)
-		supervisor_end(s, ENDING_DESTROY, PYRO_E_TIMEOUT,
-			       "the VM was removed: its time to live, ttl_seconds, is over");
+		end_of_life(s);
 	else
 		loop_set_timer(s->loop, timer,
 			       deadline_in(left < TTL_LOOK_S ? (int64_t)(left * 1000) + 1

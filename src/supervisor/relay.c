@@ -370,20 +370,16 @@ static void keep_timeout(struct relay *relay, const char *args, size_t len)
 	}
 }
 
-bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name)
+bool relay_refuse(struct supervisor *s, struct mux_call *call)
 {
 	struct pyro_error error;
 
 	if (s->vm && !s->is_ending && !s->is_resetting)
 		return false;
 	if (s->is_ending)
-		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' takes no '%s': it is being ended",
-			      s->vm_id, name);
+		(void)err_set(&error, PYRO_E_BAD_STATE, "'%s' is being ended", s->vm_id);
 	else
-		(void)err_set(&error, PYRO_E_BUSY,
-			      "'%s' takes no '%s' now: it is being started or "
-			      "reset",
-			      s->vm_id, name);
+		(void)err_set(&error, PYRO_E_BUSY, "'%s' is being started or reset", s->vm_id);
 	mux_fail(call, &error);
 	return true;
 }
@@ -438,7 +434,7 @@ static void client_record(struct mux_call *call, enum mux_kind kind, const char 
 		return;
 	}
 	relay->has_args = true;
-	if (relay_refuse(relay->s, call, relay->name))
+	if (relay_refuse(relay->s, call))
 		return;
 	args = agent_args(relay, data, len, &error);
 	if (!args) {
@@ -467,7 +463,7 @@ void relay_open(struct supervisor *s, struct mux_call *call, const char *name)
 		strcmp(name, "exec") == 0 ? supervisor_patterns(s) : NULL;
 	struct relay *relay;
 
-	if (relay_refuse(s, call, name))
+	if (relay_refuse(s, call))
 		return;
 	relay = mem_zalloc(1, sizeof(*relay));
 	relay->s = s;

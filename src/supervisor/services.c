@@ -156,7 +156,7 @@ static void request_record(struct mux_call *call, enum mux_kind kind, const char
 		return;
 	}
 	request->has_args = true;
-	if (relay_refuse(request->s, call, request->is_stop ? "service_stop" : "service_start"))
+	if (relay_refuse(request->s, call))
 		return;
 	args = json_loadb(data, len, 0, NULL);
 	if ((request->is_stop ? stop : start)(request, args, &error) < 0) {

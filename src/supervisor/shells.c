@@ -389,7 +389,7 @@ static void take_args(struct visit *v, const char *data, size_t len)
 	json_t *args;
 	struct pyro_error error;
 
-	if (relay_refuse(v->s, v->call, verb->name))
+	if (relay_refuse(v->s, v->call))
 		return;
 	args = json_loadb(data, len, 0, NULL);
 	if (verb->begin(v, args, &error) < 0)

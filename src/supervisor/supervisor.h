@@ -144,7 +144,7 @@ void clients_close(struct supervisor *s);
 /* relay.c: passes a client's call on to the agent, both ways, with back-pressure. */
 void relay_open(struct supervisor *s, struct mux_call *call, const char *name);
 /* Whether the machine takes no calls, not yet or not any more; then the call is answered. */
-bool relay_refuse(struct supervisor *s, struct mux_call *call, const char *name);
+bool relay_refuse(struct supervisor *s, struct mux_call *call);
 /* Answers the call when no recorded exec of that number runs any more. */
 void relay_wait(struct supervisor *s, struct mux_call *call, int64_t sequence);
 /* Kills the recorded exec of that number; false if none runs. */

@@ -9,6 +9,7 @@
 #include "pyro.h"
 
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,6 +151,8 @@ int pyro_prune_environments(struct pyro *p, const struct pyro_prune_environments
 			    struct pyro_pruned *ret, struct pyro_error *err)
 {
 	(void)p, (void)args, (void)err;
+	if (getenv("PYRO_CANNED_EMPTY"))
+		return 0;
 	ret->deleted_environment_dirs =
 		strv_dup((const char *const[]){"/home/user/.cache/pyro-mcp/environments/a",
 					       "/home/user/.cache/pyro-mcp/environments/b", NULL});
@@ -249,6 +252,8 @@ int pyro_list_vms(struct pyro *p, const struct pyro_list_vms_args *args, struct 
 		  struct pyro_error *err)
 {
 	(void)p, (void)args, (void)err;
+	if (getenv("PYRO_CANNED_EMPTY"))
+		return 0;
 	ret->count = 2;
 	ret->vms = mem_zalloc(2, sizeof(*ret->vms));
 	ret->vms_count = 2;
@@ -297,7 +302,8 @@ int pyro_doctor(struct pyro *p, const struct pyro_doctor_args *args, struct pyro
 		.jail = mem_strdup("bubblewrap and seccomp"),
 		.capabilities = {true, true, false},
 		.networking = {false, mem_strdup("passt is missing")},
-		.catalog = {mem_strdup("2026.1"), mem_strdup("/cache"), packages()},
+		.catalog = {mem_strdup("2026.1"), mem_strdup("/cache"),
+			    getenv("PYRO_CANNED_EMPTY") ? NULL : packages()},
 		.issues = mem_zalloc(1, sizeof(*ret->issues)),
 		.issues_count = 1,
 	};

@@ -114,6 +114,9 @@ int pyro_exec_workspace(struct pyro *p, const struct pyro_exec_workspace_args *a
 		.timed_out = code == 124,
 		.execution_mode = mem_strdup("guest_serial"),
 		.next_step = args->wait_seconds ? mem_strdup("pyro workspace wait ws-1 4") : NULL,
+		.warning = strcmp(args->workspace_id, "failed") == 0
+				   ? mem_strdup("the workspace is removed in 90 s")
+				   : NULL,
 	};
 	return 0;
 }

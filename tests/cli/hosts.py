@@ -224,6 +224,12 @@ def test_project(env):
     assert home.doctor()["status"] == "ok"
 
 
+def test_build_tree(env):
+    """who connects the program of a build tree is told that it has to stay"""
+    made = Home(env).json("host", "repair", "opencode")
+    assert made["status"] == "ok" and "build tree" in made["warning"], made
+
+
 def test_project_only(env):
     """an entry that only a project has is said to be there"""
     home = Home(env)

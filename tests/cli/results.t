@@ -40,6 +40,18 @@ Deleted environment dirs: /home/user/.cache/pyro-mcp/environments/a
 Count:                    2
 Freed:                    1.5 MiB
 
+# a prune that found nothing says so
+$ PYRO_CANNED_EMPTY=1 pyro env prune
+Nothing to prune.
+
+# without VMs the list says how to use one, and stdout stays empty
+$ PYRO_CANNED_EMPTY=1 pyro vm list
+! No VMs. Run a command in one: pyro run debian:12 -- COMMAND
+
+# doctor says how to get an environment
+$ PYRO_CANNED_EMPTY=1 pyro doctor | grep Installed
+Installed:          none (pyro env pull debian:12)
+
 # a list of records is a table
 $ pyro vm list
 VM ID      Environment  State    Created at           Expires at

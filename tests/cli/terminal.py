@@ -81,6 +81,15 @@ def test_colour(env):
     assert "\033[" not in text and "PASS" in text, text
 
 
+def test_list_width(env):
+    """a list of workspaces fits 80 columns, without what matters least, and is whole where there is room"""
+    _, text = on_terminal(env, "workspace", "list", NO_COLOR="1")
+    assert all(len(line) <= 80 for line in text.split("\r\n")), text
+    assert text.startswith("NAME   WORKSPACE ID  STATE    ENVIRONMENT  ACTIVE     EXPIRES\r\nfix-"), text
+    _, text = on_terminal(env, "workspace", "list", columns=200, NO_COLOR="1")
+    assert "SERVICES" in text and "issue=42, team=core" in text, text
+
+
 def test_diff(env):
     """a diff is coloured on a terminal, and what it holds never moves the cursor"""
     _, text = on_terminal(env, "workspace", "diff", "fix")

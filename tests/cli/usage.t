@@ -99,7 +99,7 @@ $ pyro run debian:12 --timeout-seconds -1 -- true
 
 # an integer that is none
 $ pyro run debian:12 --ttl-seconds soon -- true
-! pyro: --ttl-seconds: expected an integer, got 'soon'
+! pyro: --ttl-seconds: expected whole seconds, such as 3600, got 'soon'
 ! hint: pyro run --help
 [2]
 

@@ -73,6 +73,19 @@ hello
 ! still running: pyro workspace wait ws-1 4
 [124]
 
+# that the workspace is removed soon is said last
+$ pyro workspace exec failed -- hello
+hello
+! [workspace-exec] sequence=4 exit_code=0 duration_ms=12 execution_mode=guest_serial
+! [workspace-exec] the workspace is removed in 90 s
+
+# a workspace whose name could not be told is named by the error, with the way to be rid of it
+$ pyro workspace create --id-only >/dev/full
+! [workspace-create] phase=create environment=debian:12
+! pyro: workspace 'ws-1' was created; write to standard output: No space left on device
+! hint: pyro workspace delete ws-1
+[125]
+
 # wait shows what was printed; a command whose machine ended has no exit code
 $ pyro workspace wait fix 4
 so far

@@ -303,6 +303,16 @@ def test_outlast_call(lab):
     assert server.close() == []
 
 
+def test_removed_soon(lab):
+    """the result of a command in a workspace that is removed soon names the tool that keeps it"""
+    server = Server(lab, *CORE, cwd=lab.dir)
+    ws = server.ask("workspace_create", environment=ENVIRONMENT, ttl_seconds=100)["workspace_id"]
+    warning = server.ask("workspace_exec", workspace_id=ws, command="true")["warning"]
+    assert f'workspace_update {{"workspace_id": "{ws}", "ttl_seconds": 3600}}' in warning, warning
+    server.ask("workspace_delete", workspace_id=ws)
+    assert server.close() == []
+
+
 def state_of(lab, ws):
     return lab.json("workspace", "logs", ws)["entries"][-1]["state"]
 

@@ -178,6 +178,15 @@ def test_other_version(lab):
     assert "version 0.0.9" in done.stderr and "hint: " in done.stderr, done.stderr
 
 
+def test_build_tree(lab):
+    """the package finds the library of the build tree whose program is in PATH"""
+    os.symlink(f"{place.BUILD}/src/cli/pyro", f"{lab.dir}/pyro")
+    env = {**lab.env, **place.python_env({}), "PATH": f"{lab.dir}:/usr/bin:/bin"}
+    del env["PYRO_LIBRARY"]
+    out = place.run(sys.executable, "-c", "from pyro_mcp import _found; print(_found.path)", env=env)
+    assert out == f"{place.BUILD}/src/api/libpyro.so.0\n", out
+
+
 def test_wheel(lab):
     """pip installs the wheel without a network, and the package finds the installed library"""
     code = "import pyro_mcp; from pyro_mcp import _found; print(_found.path, pyro_mcp.__file__)\n" \

@@ -60,6 +60,7 @@ TEST("err messages stay one valid line, whatever is in them and however long")
 		(void)err_sys(&err, EIO, "a\nb\x1B %s", text);
 		CHECK(utf8_is_valid(err.message, strlen(err.message)));
 		CHECK(!strchr(err.message, '\n') && !strchr(err.message, '\x1B'));
+		CHECK(strstr(err.message, "…"));
 		(void)err_wrap(&err, "%s", text);
 		CHECK(utf8_is_valid(err.message, strlen(err.message)));
 		(void)err_hint(&err, "%s", text);

@@ -152,8 +152,9 @@ TEST("the usage of a command shows what must be given")
 
 TEST("words that cannot be meant are named")
 {
-	CHECK_STR(parsed(words("--mem-mib|much")), "--mem-mib: expected an integer, got 'much'");
-	CHECK_STR(parsed(words("--mem-mib=")), "--mem-mib: expected an integer, got ''");
+	CHECK_STR(parsed(words("--mem-mib|much")),
+		  "--mem-mib: expected MiB, such as 2048, got 'much'");
+	CHECK_STR(parsed(words("--mem-mib=")), "--mem-mib: expected MiB, such as 2048, got ''");
 	CHECK_STR(parsed(words("--mem-mib")), "--mem-mib needs a value: --mem-mib MIB");
 	CHECK_STR(parsed(words("--network=yes")), "--network takes no value");
 	CHECK_STR(parsed(words("--net")), "pyro run has no option '--net'");

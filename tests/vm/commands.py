@@ -239,5 +239,7 @@ def test_no_network(lab):
 
 def test_demo(lab):
     """demo creates, starts, uses and deletes a VM and prints that as JSON"""
-    demo = json.loads(lab.call("demo", code=0).out)
+    done = lab.call("demo", code=0)
+    demo = json.loads(done.out)
+    assert {line.split()[0] for line in done.err.splitlines()} == {"[demo]"}, done
     assert "git version" in demo["executed"]["stdout"] and demo["deleted"]["deleted"], demo

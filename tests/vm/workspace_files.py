@@ -224,6 +224,9 @@ def test_sync_push_all_or_nothing(lab):
         write(f"{lab.dir}/cut.tar.gz", data)
         ws.error("sync push", f"{lab.dir}/cut.tar.gz")
         assert ws.shape() == before
+    write(f"{lab.dir}/notes.txt", b"one file\n")
+    error = ws.error("sync push", f"{lab.dir}/notes.txt")
+    assert f"pyro workspace file write {ws.id} PATH --text-file FILE" in error["hint"], error
     for dest in ("..", "/etc", "out", "out/x", "inside", "f", "f/x", "../x"):
         ws.error("sync push", tar_of(bad, *first), "--dest", dest)
         assert ws.shape() == before, dest

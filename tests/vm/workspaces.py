@@ -3,6 +3,7 @@ import hashlib
 import io
 import os
 import pty
+import re
 import select
 import signal
 import sqlite3
@@ -120,10 +121,28 @@ def test_time_to_live(lab):
         assert time.time() < ws.record["expires_at"] + 15
     done = call.end(20)
     assert done.code == 125 and time.time() >= ws.record["expires_at"], done
+    assert "the workspace was removed: its time to live" in done.err, done
+    assert "hint: pyro workspace create --ttl-seconds 3600" in done.err, done
     lab.check_clean()
 
 
 test_time_to_live.is_patient = True
+
+
+def test_time_to_live_warning(lab):
+    """results say that the workspace is removed soon, or before the timeout of what still runs"""
+    ws = lab.workspace("--ttl-seconds", "600", "--name", "short")
+    told = re.compile(r"the workspace is removed in \d+ s; pyro workspace update short "
+                      r"--ttl-seconds 3600 keeps it")
+    assert ws.exec("true")["warning"] is None
+    for timeout, is_told in (("300", False), ("3600", True)):
+        record = ws("exec", "--wait-seconds", "1", "--timeout-seconds", timeout, "--", "sleep 200",
+                    code=124)
+        assert bool(told.fullmatch(record["warning"] or "")) == is_told, record
+    ws.delete()
+    ws = lab.workspace("--ttl-seconds", "100", "--name", "short")
+    assert told.fullmatch(ws.exec("true")["warning"]) and told.fullmatch(ws("wait", "1")["warning"])
+    ws.delete()
 
 
 def test_time_to_live_unattended(lab):
