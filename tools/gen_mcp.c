@@ -1,13 +1,14 @@
 /*
- * docs/reference/mcp.md: the tools of `pyro mcp serve`, as tools/list describes them, and which
+ * docs/reference/mcp.md: the tools of `pyro mcp serve`, as its tools/list describes them, and which
  * profiles and modes have them.
  */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "gen.h"
+#include "mcp/setup.h"
+#include "mcp/tool.h"
 #include "ops/profile.h"
-#include "ops/schema.h"
 
 #include <string.h>
 
@@ -94,17 +95,19 @@ static bool is_required(const json_t *schema, const char *name)
 	return is_found;
 }
 
-/* Of an integer the description names the default. */
+/* Of an integer the description names the default; one without a maximum only has to fit. */
 static void put_bounds(const json_t *schema, struct buf *out)
 {
 	const json_t *def = json_object_get(schema, "default");
 	const json_t *min = json_object_get(schema, "minimum");
+	const json_t *max = json_object_get(schema, "maximum");
 	AUTO_FREE char *text = def ? json_dumps(def, JSON_ENCODE_ANY) : NULL;
 
-	if (min)
+	if (min && max)
 		buf_printf(out, "%" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT,
-			   json_integer_value(min),
-			   json_integer_value(json_object_get(schema, "maximum")));
+			   json_integer_value(min), json_integer_value(max));
+	else if (min)
+		buf_printf(out, "%" JSON_INTEGER_FORMAT " or more", json_integer_value(min));
 	else if (text)
 		buf_printf(out, "default %s", text);
 }
@@ -132,11 +135,18 @@ static void put_properties(const json_t *schema, const char *prefix, struct buf 
 	}
 }
 
-static void put_result(const struct op_row *op, struct buf *out)
+static void put_result(const struct op_row *op, const json_t *output, struct buf *out)
 {
+	const json_t *properties = json_object_get(output, "properties");
+	const char *name, *before = "";
+	json_t *property;
+
 	buf_printf(out, "\nResult: %s:", op->ret->text);
-	for (const struct rec_field *f = op->ret->fields; f->name; f++)
-		buf_printf(out, "%s `%s`", f == op->ret->fields ? "" : ",", f->name);
+	json_object_foreach((json_t *)(uintptr_t)properties, name, property)
+	{
+		buf_printf(out, "%s `%s`", before, name);
+		before = ",";
+	}
 	if (!op->cli) {
 		buf_puts(out, ".\n");
 		return;
@@ -147,9 +157,10 @@ static void put_result(const struct op_row *op, struct buf *out)
 	buf_puts(out, ").\n");
 }
 
-static void put_tool(const struct op_row *op, struct buf *out)
+static void put_tool(const json_t *tool, struct buf *out)
 {
-	json_t *tool = schema_tool(op), *input = json_object_get(tool, "inputSchema");
+	const json_t *input = json_object_get(tool, "inputSchema");
+	const struct op_row *op = ops_by_mcp(json_string_value(json_object_get(tool, "name")));
 
 	buf_printf(out, "\n## %s\n\n%s\n", op->mcp,
 		   json_string_value(json_object_get(tool, "description")));
@@ -163,8 +174,20 @@ static void put_tool(const struct op_row *op, struct buf *out)
 		buf_puts(out, "\n| parameter | type | values | what it is |\n|---|---|---|---|\n");
 		put_properties(input, "", out);
 	}
-	put_result(op, out);
-	json_decref(tool);
+	put_result(op, json_object_get(tool, "outputSchema"), out);
+}
+
+static void put_tools(struct buf *out)
+{
+	const struct setup setup = {.profile = profile_find("workspace-full", NULL, NULL)};
+	json_t *tools = tool_list(&setup), *tool;
+	size_t i;
+
+	json_array_foreach(tools, i, tool)
+	{
+		put_tool(tool, out);
+	}
+	json_decref(tools);
 }
 
 void gen_mcp(struct buf *out)
@@ -176,17 +199,9 @@ void gen_mcp(struct buf *out)
 		      "others. An "
 		      "error is `isError`, with\n`{code, message, hint, retryable}` in "
 		      "`_meta[\"pyro/error\"]` ([codes](errors.md)).\n\n"
-		      "The tables are those of the operations. Beyond them `workspace_diff`, "
-		      "`workspace_list`,\n`workspace_file_list` and `workspace_disk_list` come in "
-		      "pages and take "
-		      "`offset`; a page of a file or\na shell has at most 16 KiB; and "
-		      "`workspace_exec` takes "
-		      "`sequence` instead of `command`, and waits\nfor `wait_seconds`, 45 if it is "
-		      "not given and "
-		      "at most 240\n([why](../mcp.md#commands-that-outlast-a-call)).\n\n");
+		      "Here they are as `--profile workspace-full --no-project-source` lists "
+		      "them.\n\n");
 	put_profiles(out);
 	put_table(out);
-	for (int op = 0; op < OP_COUNT; op++)
-		if (ops_rows[op].mcp)
-			put_tool(&ops_rows[op], out);
+	put_tools(out);
 }

@@ -363,18 +363,22 @@ class Methods:
         return self._call("cancel_workspace_exec", {"workspace_id": workspace_id,
             "sequence": sequence})
 
-    def diff_workspace(self, workspace_id: str, path: str = "/workspace") -> WorkspaceDiff:
+    def diff_workspace(self, workspace_id: str, path: str = "/workspace",
+            exclude: list[str] | None = None) -> WorkspaceDiff:
         """Compare /workspace with its state at creation, as a patch.
 
         The patch is a unified diff that git apply takes on the seed. A .git is left out; what a
-        build made is shown, ignored by Git or not. With a path, what was renamed across its border
-        is added or deleted.
+        build made is shown, ignored by Git or not: exclude it. What was renamed across the border
+        of what is shown is added or deleted.
 
         workspace_id: The workspace, by identity or by name.
         path: Only what is at or below it, relative to /workspace or beginning with it.
+        exclude: Leave out what a build made: globs of names or of paths below /workspace, as
+            __pycache__, *.pyc, target, docs/api-*.html.
         Returns: How a workspace differs from its baseline.
         """
-        return self._call("diff_workspace", {"workspace_id": workspace_id, "path": path})
+        return self._call("diff_workspace", {"workspace_id": workspace_id, "path": path,
+            "exclude": exclude})
 
     def export_workspace(self, workspace_id: str, path: str, *,
             output_path: str | PathLike[str]) -> WorkspaceExport:

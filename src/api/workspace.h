@@ -67,7 +67,8 @@ struct tree *workspace_scan(struct remote *r, const char *relative, bool is_recu
  * caller calls pyro_workspace_diff_done().
  */
 int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
-		   const char *below, struct pyro_workspace_diff *ret, struct pyro_error *err);
+		   const char *below, const char *const *exclude, struct pyro_workspace_diff *ret,
+		   struct pyro_error *err);
 
 /*
  * What takes the values of the workspace's secrets out of texts; NULL in *ret where it has none.

@@ -30,6 +30,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define GLOBS_MAX 64
+#define GLOB_MAX 255
 #define DIFF_MS (20 * 60 * 1000)
 #define PATCH_MAX (1024 * 1024)
 #define NAMES_MAX (512 * 1024 * 1024)
@@ -272,7 +274,8 @@ static int diff_changes(struct pyro *p, const struct pyro_workspace *ws, struct 
 }
 
 int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remote *remote,
-		   const char *below, struct pyro_workspace_diff *ret, struct pyro_error *err)
+		   const char *below, const char *const *exclude, struct pyro_workspace_diff *ret,
+		   struct pyro_error *err)
 {
 	AUTO_FREE char *path = state_vm_file(p->state, ws->workspace_id, "manifest");
 	struct tree *before = tree_load(path, err);
@@ -283,6 +286,7 @@ int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remot
 	if (now) {
 		tree_compare(before, now, &changes);
 		tree_changes_keep(&changes, below);
+		tree_changes_drop(&changes, exclude);
 	}
 	*ret = (struct pyro_workspace_diff){0};
 	if (now && changes.count)
@@ -299,6 +303,19 @@ int workspace_diff(struct pyro *p, const struct pyro_workspace *ws, struct remot
 	return result;
 }
 
+static int check_globs(const char *const *globs, struct pyro_error *err)
+{
+	for (size_t n = 0; globs && globs[n]; n++) {
+		if (n == GLOBS_MAX)
+			return err_set(err, PYRO_E_INVALID, "exclude: more than %d globs",
+				       GLOBS_MAX);
+		if (!*globs[n] || strlen(globs[n]) > GLOB_MAX)
+			return err_set(err, PYRO_E_INVALID, "exclude: a glob has 1 to %d bytes",
+				       GLOB_MAX);
+	}
+	return 0;
+}
+
 static int diff(struct pyro *p, const struct pyro_diff_workspace_args *a,
 		struct pyro_workspace_diff *ret, struct pyro_error *err)
 {
@@ -307,9 +324,10 @@ static int diff(struct pyro *p, const struct pyro_diff_workspace_args *a,
 	struct remote *remote = NULL;
 	int result;
 
-	if (!below || workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
+	if (!below || check_globs(a->exclude, err) < 0 ||
+	    workspace_connect(p, a->workspace_id, &ws, &remote, err) < 0)
 		return -1;
-	result = workspace_diff(p, &ws, remote, below, ret, err);
+	result = workspace_diff(p, &ws, remote, below, a->exclude, ret, err);
 	(void)remote_free(remote);
 	pyro_workspace_done(&ws);
 	return result;

@@ -149,7 +149,7 @@ static void take_changes(struct pyro *p, const struct pyro_workspace *ws,
 		return;
 	}
 	remote = remote_connect(p, ws->workspace_id, &why);
-	if (remote && workspace_diff(p, ws, remote, "", &diff, &why) == 0)
+	if (remote && workspace_diff(p, ws, remote, "", NULL, &diff, &why) == 0)
 		take_diff(&diff, ret);
 	else
 		ret->reason = mem_strdup(why.message);

@@ -39,8 +39,8 @@ const struct catalog_entry *catalog_find(const char *name, struct pyro_error *er
 		(void)err_hint(err, "did you mean '%s'? There are%s", nearest, all_names);
 	else
 		(void)err_hint(err,
-			       "there are%s; 'pyro env list' says more; an OCI image is named with "
-			       "its registry, as docker.io/library/python:3.12",
+			       "there are%s; an OCI image is named with its registry, "
+			       "as docker.io/library/python:3.12",
 			       all_names);
 	return NULL;
 }

@@ -211,15 +211,17 @@ json_t *protocol_failure(const struct setup *setup, const struct request *reques
 	AUTO_FREE char *hint = words_for_tools(setup->profile, error->hint);
 	AUTO_FREE char *text = *hint ? mem_printf("%s\nhint: %s", error->message, hint)
 				     : mem_strdup(error->message);
+	json_t *whole = values_encode_error(error);
 
+	if (*hint)
+		json_object_set_new(whole, "hint", json_string(hint));
 	/*
 	 * No structuredContent: clients hold it against the tool's output schema and replace our
 	 * text by their own. Programs find the whole error in _meta.
 	 */
-	return protocol_result(request,
-			       json_pack("{s:[{s:s, s:s}], s:b, s:{s:o}}", "content", "type",
-					 "text", "text", text, "isError", 1, "_meta", "pyro/error",
-					 values_encode_error(error)));
+	return protocol_result(request, json_pack("{s:[{s:s, s:s}], s:b, s:{s:o}}", "content",
+						  "type", "text", "text", text, "isError", 1,
+						  "_meta", "pyro/error", whole));
 }
 
 json_t *protocol_token(const struct request *request)

@@ -324,12 +324,23 @@ static void name_tools(const struct profile *profile, json_t *result, const char
 	}
 }
 
+/* After the end of a command there is no step; but what a timeout cut short can be run again. */
+static void explain_timeout(json_t *result)
+{
+	if (json_is_null(json_object_get(result, "next_step")) &&
+	    json_is_true(json_object_get(result, "timed_out")))
+		json_object_set_new(result, "next_step",
+				    json_string("it was killed at its timeout; run it again with "
+						"a longer timeout_seconds to let it go on"));
+}
+
 json_t *result_make(const struct profile *profile, struct tool_call *call, const void *record)
 {
 	json_t *result = values_encode(call->op->ret, record);
 
 	name_tools(profile, result, "next_step");
 	name_tools(profile, result, "warning");
+	explain_timeout(result);
 	if (call->paged)
 		return make_page(profile, call, result);
 	cut_texts(profile, call, result, NULL, TEXT_MAX);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/parse.h"
 
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -305,6 +306,34 @@ void tree_changes_keep(struct tree_changes *c, const char *path)
 		const char *at = c->v[i].path;
 
 		if (!len || (strncmp(at, path, len) == 0 && (at[len] == '/' || !at[len])))
+			c->v[kept++] = c->v[i];
+	}
+	c->count = kept;
+}
+
+static bool matches(const char *path, const char *glob)
+{
+	AUTO_FREE char *parts = mem_strdup(path);
+	char *rest = parts;
+	bool is_match = fnmatch(glob, path, 0) == 0;
+
+	while (!is_match && rest)
+		is_match = fnmatch(glob, strsep(&rest, "/"), 0) == 0;
+	return is_match;
+}
+
+void tree_changes_drop(struct tree_changes *c, const char *const *globs)
+{
+	size_t kept = 0;
+
+	if (!globs)
+		return;
+	for (size_t i = 0; i < c->count; i++) {
+		const char *const *glob = globs;
+
+		while (*glob && !matches(c->v[i].path, *glob))
+			glob++;
+		if (!*glob)
 			c->v[kept++] = c->v[i];
 	}
 	c->count = kept;

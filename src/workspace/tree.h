@@ -71,6 +71,11 @@ struct tree_changes {
 void tree_compare(const struct tree *before, const struct tree *now, struct tree_changes *ret);
 /* Keeps what is at or below a relative path, all for "". */
 void tree_changes_keep(struct tree_changes *c, const char *path);
+/*
+ * Drops what matches one of the globs (fnmatch(3); NULL: there are none, else NULL ends them): with
+ * its whole path, in which * is any bytes, also a slash, or with one component of it.
+ */
+void tree_changes_drop(struct tree_changes *c, const char *const *globs);
 void tree_changes_done(struct tree_changes *c);
 
 #endif

@@ -56,6 +56,7 @@ static void check_changes(const struct tree *before, const struct tree *now)
 	for (size_t i = 1; i < changes.count; i++)
 		assert(strcmp(changes.v[i - 1].path, changes.v[i].path) < 0);
 	tree_changes_keep(&changes, "a");
+	tree_changes_drop(&changes, (const char *const[]){"*b*/c", "[!a-", NULL});
 	tree_changes_done(&changes);
 }
 

@@ -78,7 +78,8 @@ def test_error(lab):
     server.request(1, "tools/call", {"name": "vm_run", "arguments": {"environment": "debian:13",
                                                                      "command": "true"}})
     error = failure(server.reply())
-    assert error["code"] == "unknown_environment" and error["hint"], error
+    assert error["code"] == "unknown_environment", error
+    assert "debian:12-build" in error["hint"] and "pyro " not in error["hint"], error
     assert server.close() == []
 
 

@@ -195,6 +195,6 @@ def failure(reply):
     assert result["isError"] is True and "structuredContent" not in result, result
     [block] = result["content"]
     error = result["_meta"]["pyro/error"]
-    assert block["text"].startswith(error["message"]), result
-    assert bool(error["hint"]) == ("\nhint: " in block["text"]), result
+    hint = f"\nhint: {error['hint']}" if error["hint"] else ""
+    assert block["text"] == error["message"] + hint, result
     return error

@@ -55,6 +55,9 @@ def test_loop(lab):
         "/workspace/.gitignore", "/workspace/src/hello.sh"}, entries
     ran = ask("workspace_exec", workspace_id=ws, command="sh src/hello.sh; exit 3")
     assert ran["stdout"] == "hello world\n" and ran["exit_code"] == 3 and ran["state"] == "finished"
+    assert ran["next_step"] is None, ran
+    killed = ask("workspace_exec", workspace_id=ws, command="sleep 1000", timeout_seconds=1)
+    assert killed["timed_out"] and "longer timeout_seconds" in killed["next_step"], killed
     ask("workspace_file_write", workspace_id=ws, path="new/file", text="one\n")
     assert ask("workspace_file_read", workspace_id=ws, path="new/file")["content"] == "one\n"
     ask("workspace_patch_apply", workspace_id=ws, patch=(
@@ -62,11 +65,12 @@ def test_loop(lab):
     diff = ask("workspace_diff", workspace_id=ws)
     assert diff["changed"] and diff["next_offset"] is None and "+echo hello pyro" in diff["patch"]
     assert "hello.sh" not in ask("workspace_diff", workspace_id=ws, path="new")["patch"]
+    assert "hello.sh" not in ask("workspace_diff", workspace_id=ws, exclude=["*.sh"])["patch"]
     ask("workspace_export", workspace_id=ws, path="src", output_path=f"{lab.dir}/exported")
     with open(f"{lab.dir}/exported/hello.sh", encoding="utf-8") as text:
         assert text.read() == "echo hello pyro\n"
     ask("workspace_sync_push", workspace_id=ws, source_path=f"{lab.dir}/exported", dest="again")
-    assert ask("workspace_logs", workspace_id=ws)["count"] == 1
+    assert ask("workspace_logs", workspace_id=ws)["count"] == 2
     assert ask("workspace_summary", workspace_id=ws)["changes"]["changed"]
     ask("workspace_update", workspace_id=ws, name="other", clear_labels=["a"])
     assert ask("workspace_list")["workspaces"][0]["name"] == "other"

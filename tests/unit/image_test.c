@@ -134,7 +134,7 @@ TEST("an unknown environment is refused with the nearest name and all that there
 	CHECK(strstr(err.message, "'debian:21'") && strstr(err.hint, "'debian:12'"));
 	CHECK(strstr(err.hint, "debian:12-build"));
 	CHECK(!catalog_find("registry.example/team/app:1", &err));
-	CHECK(strstr(err.hint, "debian:12-build") && strstr(err.hint, "pyro env list"));
+	CHECK(strstr(err.hint, "debian:12-build") && !strstr(err.hint, "pyro "));
 }
 
 TEST("the catalog has the promised environments, each complete")

@@ -233,6 +233,38 @@ TEST("of changes those are kept that are at or below a path")
 	}
 }
 
+TEST("changes are dropped that match a glob, with a component or with the whole path")
+{
+	static const struct {
+		const char *globs[3], *want;
+	} cases[] = {
+		{{NULL}, "a.pyc docs/a.html docs/b/c.md src/.x/y src/target/z targets"},
+		{{"*.pyc"}, "docs/a.html docs/b/c.md src/.x/y src/target/z targets"},
+		{{"target"}, "a.pyc docs/a.html docs/b/c.md src/.x/y targets"},
+		{{"docs/*.html", "?x"}, "a.pyc docs/b/c.md src/target/z targets"},
+		{{"docs/*"}, "a.pyc src/.x/y src/target/z targets"},
+		{{"src/target"}, "a.pyc docs/a.html docs/b/c.md src/.x/y src/target/z targets"},
+		{{"b/c.md", "ocs"}, "a.pyc docs/a.html docs/b/c.md src/.x/y src/target/z targets"},
+		{{"[a-d]*", "*"}, ""},
+	};
+	static const char *const paths[] = {"a.pyc",    "docs/a.html",  "docs/b/c.md",
+					    "src/.x/y", "src/target/z", "targets"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_BUF struct buf kept = BUF_INIT(256);
+		struct tree_changes c = {mem_zalloc(ARRAY_SIZE(paths), sizeof(*c.v)),
+					 ARRAY_SIZE(paths)};
+
+		for (size_t j = 0; j < c.count; j++)
+			c.v[j] = (struct tree_change){.path = paths[j]};
+		tree_changes_drop(&c, i ? cases[i].globs : NULL);
+		for (size_t j = 0; j < c.count; j++)
+			buf_printf(&kept, "%s%s", j ? " " : "", c.v[j].path);
+		CHECK_STR(buf_text(&kept), cases[i].want);
+		tree_changes_done(&c);
+	}
+}
+
 static struct tree *big(int mtime)
 {
 	struct tree *t = tree_new();

@@ -410,6 +410,35 @@ def test_diff(lab):
     ws.delete()
 
 
+def test_diff_exclude(lab):
+    """what is excluded is in no part of a diff, and its patch applies to the seed"""
+    tree = f"{lab.dir}/tree"
+    for name in ("src/fix.py", "src/moved", "docs/a.html", "docs/a.md"):
+        write(f"{tree}/{name}", b"".join(b"%s %d\n" % (name.encode(), i) for i in range(50)))
+    ws = lab.workspace(seed=tree)
+    ws.sh("mkdir -p src/__pycache__ target/deep; head -c 9000 /dev/urandom >src/__pycache__/fix.pyc; "
+          "echo x >target/deep/x; echo x >>docs/a.html; echo x >>docs/a.md; echo x >>src/fix.py; "
+          "mv src/moved target/moved; mkfifo target/pipe")
+    globs = ("__pycache__", "target", "docs/*.html")
+    words = [word for glob in globs for word in ("--exclude", glob)]
+    diff = ws("diff", *words)
+    assert {e["path"]: e["status"] for e in diff["entries"]} == {
+        "docs/a.md": "modified", "src/fix.py": "modified", "src/moved": "deleted"}, diff
+    assert diff["summary"]["total"] == 3 and diff["summary"]["non_text"] == 0, diff["summary"]
+    assert "pyc" not in diff["patch"] and "target" not in diff["patch"], diff["patch"]
+    found = ws("diff", "src", "--exclude", "*.py", *words)
+    assert [e["path"] for e in found["entries"]] == ["src/moved"], found
+    nothing = ws("diff", "--exclude", "*")
+    assert (nothing["changed"], nothing["entries"], nothing["patch"]) == (False, [], ""), nothing
+    ws("diff", *["--exclude", "g" * 255] * 64)
+    for wrong in ([""], ["g" * 256], ["g"] * 65):
+        error = ws.error("diff", *[word for glob in wrong for word in ("--exclude", glob)])
+        assert error["code"] == "invalid_argument" and "exclude" in error["message"], error
+    apply(tree, lab.call(*ws.words("diff", *words), code=0).raw)
+    assert not os.path.exists(f"{tree}/target") and not os.path.exists(f"{tree}/src/moved")
+    ws.delete()
+
+
 def test_diff_path(lab):
     """a diff of a path has what changed at or below it, and applies to the seed"""
     tree = f"{lab.dir}/tree"
