@@ -65,6 +65,10 @@ static int compare_content_and_name(const void *a, const void *b)
 	return r ? r : strcmp(last_name(x->file->path), last_name(y->file->path));
 }
 
+/*
+ * Files only: of a link that was renamed, git apply does not see that it is gone, and takes what
+ * has its place as a directory for something beyond a link.
+ */
 static struct candidates collect(const struct diff *diff, bool is_deleted)
 {
 	struct candidates c = {mem_zalloc(diff->n + 1, sizeof(*c.v)), 0};
@@ -75,7 +79,7 @@ static struct candidates collect(const struct diff *diff, bool is_deleted)
 		const struct side_file *come = change->old_file ? NULL : change->new_file;
 		const struct side_file *file = is_deleted ? gone : come;
 
-		if (file && file->size && (file->type == SIDE_FILE || file->type == SIDE_SYMLINK))
+		if (file && file->size && file->type == SIDE_FILE)
 			c.v[c.n++] = (struct candidate){change, file, NULL};
 	}
 	return c;

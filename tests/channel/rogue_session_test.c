@@ -196,6 +196,9 @@ TEST("a guest that obeys nothing keeps no shell from its close, and no machine f
 	CHECK(!call_for(&lab, "service_stop", json_pack("{s:s}", "service_name", "web"), 11500,
 			&err));
 	CHECK_STR(pyro_code_name(err.code), "timeout");
+	for (int64_t deadline = deadline_in(20000);
+	     shells_on_record(&lab) && deadline_left(deadline);)
+		(void)poll(NULL, 0, 20);
 	CHECK_INT(shells_on_record(&lab), 0);
 	/* The agent does not end either, and that is what the answer says. */
 	CHECK_STR(pyro_code_name(refused(&lab, "stop", NULL).code), "timeout");

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SANITIZED /* there nothing is forbidden */
+
 /* Landlock says EACCES; without the limit on descriptors, a file outside would open. */
 static bool is_forbidden(int result)
 {
@@ -42,7 +44,6 @@ static int try_work(int work_dir, const char *outside)
 	return 0;
 }
 
-#ifndef SANITIZED /* there nothing is forbidden */
 TEST("a confined process can open nothing, or only work below one directory")
 {
 	char dir[] = "/tmp/pyro-confine-XXXXXX";
@@ -67,4 +68,5 @@ TEST("a confined process can open nothing, or only work below one directory")
 	}
 	CHECK_OK(dir_remove(dir, &err), err);
 }
+
 #endif
