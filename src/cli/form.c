@@ -223,11 +223,12 @@ void form_table_fit(struct form_table *table, size_t width, const size_t *least,
 		needed -= column_width(table, least[dropped]) + 2;
 		gone |= 1U << least[dropped];
 	}
-	for (size_t i = 0; i < table->n; i++) {
-		if (gone & 1U << i % columns)
+	for (size_t i = 0, column = 0; i < table->n; i++) {
+		if (gone & 1U << column)
 			free(table->cells[i].text);
 		else
 			table->cells[kept++] = table->cells[i];
+		column = column + 1 < columns ? column + 1 : 0;
 	}
 	table->columns -= dropped;
 	table->n = kept;
