@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define GRACE_MS 200
-#define KILL_MS 10000
+#define KILL_MS 5000
 #define PAUSE_MS 300 /* without output: what looks like a secret's beginning is shown */
 #define RESULT_MAX (64 * 1024)
 #define CELLS_MAX 1000
