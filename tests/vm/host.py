@@ -58,30 +58,6 @@ def test_kvm_as_found(lab):
     lab.call("run", ENVIRONMENT, "--", "true", env={"PYRO_ACCEL": "fast"}, code=2)
 
 
-def with_kvm_node(lab, owner, mode, *words):
-    """Runs pyro where /dev/kvm is of that owner and mode; returns its JSON. Skips without KVM."""
-    if not lab.json("doctor")["kvm"]["usable"]:
-        raise Skip("KVM does not work here")
-    script = f"mknod $HOME/kvm c 10 232; chown {owner} $HOME/kvm; chmod {mode} $HOME/kvm; " \
-             "mount --bind $HOME/kvm /dev/kvm"
-    done = in_namespace(lab, script, *words)
-    return json.loads(done.stdout)
-
-
-def test_kvm_of_root(lab):
-    """a /dev/kvm that only root may open serves root's guests, which are not root themselves"""
-    run = with_kvm_node(lab, "0:0", "600", "run", ENVIRONMENT, "--json", "--", "true")
-    assert run["accel"] == "kvm", run
-
-
-def test_kvm_of_group(lab):
-    """an ordinary user in the group of /dev/kvm has guests under KVM"""
-    ordinary_user(lab)
-    lab.pyro[lab.pyro.index("--clear-groups")] = f"--groups={USER + 1}"
-    run = with_kvm_node(lab, f"0:{USER + 1}", "660", "run", ENVIRONMENT, "--json", "--", "true")
-    assert run["accel"] == "kvm", run
-
-
 def test_kvm_demanded(lab):
     """where KVM is demanded and does not work, nothing runs and the error says why"""
     if not os.path.exists("/dev/kvm"):

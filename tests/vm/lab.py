@@ -131,7 +131,7 @@ class Lab:
         self.state = f"{self.dir}/state"
         self.cache = CACHE
         self.env = {name: value for name, value in os.environ.items()
-                    if not name.startswith(("PYRO_", "XDG_")) or name == "PYRO_ACCEL"}
+                    if not name.startswith(("PYRO_", "XDG_", "MAKE", "MFLAGS")) or name == "PYRO_ACCEL"}
         self.env |= {"HOME": f"{self.dir}/home", "XDG_STATE_HOME": self.state,
                      "PYRO_ENVIRONMENT_CACHE_DIR": CACHE}
         os.mkdir(self.env["HOME"])

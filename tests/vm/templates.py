@@ -167,18 +167,24 @@ def test_bounded(lab):
     assert len(lab.templates()) <= 12, lab.templates()
 
 
+def kill_all(lab):
+    """Also what was being started when one looked; returns whom it found."""
+    found = lab.processes()
+    for pid in found:
+        try:
+            os.kill(pid, 9)
+        except ProcessLookupError:
+            pass
+    return found
+
+
 def test_build_of_dead(lab):
     """a half-made template of somebody who was killed is replaced"""
     lab.own_templates()
     call = lab.start("run", ENVIRONMENT, "--", "true")
     eventually(lab.half_made, 60, "it is half made")
-    for pid in lab.processes():
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            pass
+    eventually(lambda: not kill_all(lab), 30, "they are gone, and their locks")
     call.end()
-    eventually(lambda: not lab.processes(), 30, "they are gone, and their locks")
     assert lab.half_made(), "nobody has removed it yet"
     lab.run("true")
 

@@ -295,6 +295,8 @@ def test_no_core(lab):
     os.kill(call.pid, signal.SIGSEGV)
     _, status = os.waitpid(call.pid, 0)
     assert os.WTERMSIG(status) == signal.SIGSEGV and not os.WCOREDUMP(status), status
+    eventually(lambda: not lab.processes(), 30, "its supervisor is gone, if there was one already")
+    lab.json("vm", "reap-expired")
     lab.check_clean(20)
     ws = with_secrets(lab)
     for pid in (lab.supervisor(), lab.qemu()):
