@@ -356,8 +356,8 @@ def test_shell_client_killed(lab):
         call.end()
     eventually(lambda: sorted(ids(ws)) == rings(ws), 20, "as many records as rings")
     for one in ids(ws):
-        ws("shell close", one)
-    assert ids(ws) == [] and rings(ws) == []
+        ws("shell close", one, code=(0, 125))  # the one of a client that was killed may come first
+    eventually(lambda: ids(ws) == [] and rings(ws) == [], 20, "no shell is left")
     ws.delete()
 
 
