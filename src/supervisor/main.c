@@ -198,7 +198,7 @@ static int start_guest(struct supervisor *s, struct vm_spec *spec, const struct 
 	struct vm *vm;
 
 	spec->is_fresh = s->is_renewing || !file_exists(spec->disk_path);
-	if (!spec->is_fresh && disk_await_free(s->dir, err) < 0)
+	if (!spec->is_fresh && disk_settle(s->vm_id, s->dir, err) < 0)
 		return -1;
 	vm = engine_qemu.start(s->loop, spec, hooks, err);
 	if (!vm)

@@ -59,7 +59,7 @@ static char *find_qemu_img(struct pyro_error *err)
 	return real;
 }
 
-int disk_await_free(const char *dir, struct pyro_error *err)
+static int await_free(const char *dir, struct pyro_error *err)
 {
 	AUTO_FREE char *path = disk_path(dir);
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -80,9 +80,9 @@ int disk_await_free(const char *dir, struct pyro_error *err)
 	}
 }
 
-/* qemu-img snapshot ACTION TAG on the disk. */
-static int change(const char *vm_id, const char *dir, const char *action, const char *tag,
-		  struct pyro_error *err)
+/* `words` of qemu-img on the disk, which nobody uses; NULL-terminated. */
+static int run_qemu_img(const char *vm_id, const char *dir, const char *const words[],
+			struct pyro_error *err)
 {
 	AUTO_FREE char *path = disk_path(dir);
 	AUTO_FREE char *program = find_qemu_img(err);
@@ -98,12 +98,14 @@ static int change(const char *vm_id, const char *dir, const char *action, const 
 	AUTO_BUF struct buf errout = BUF_INIT(16 * 1024);
 	struct proc_limit limits[JAIL_MAX_LIMITS];
 
-	if (!program || disk_await_free(dir, err) < 0 || jail_command(&jail, &argv, err) < 0)
+	if (!program || jail_command(&jail, &argv, err) < 0)
 		return -1;
 	if (jail.uid != (uid_t)-1 && chown(path, jail.uid, jail.uid) < 0)
 		return err_sys(err, errno, "give '%s' to the jail", path);
-	argv_add(&argv, "snapshot", "-q", action, tag, "--image-opts",
-		 "driver=qcow2,file.driver=file,file.filename=/vm/disk", NULL);
+	for (size_t i = 0; words[i]; i++)
+		argv_add(&argv, words[i], NULL);
+	argv_add(&argv, "--image-opts", "driver=qcow2,file.driver=file,file.filename=/vm/disk",
+		 NULL);
 	return proc_check(&argv,
 			  &(struct proc_options){
 				  .limits = limits,
@@ -114,6 +116,55 @@ static int change(const char *vm_id, const char *dir, const char *action, const 
 				  .errout = &errout,
 			  },
 			  err);
+}
+
+/* Is there from before a revert until it is whole. */
+static char *revert_mark(const char *dir)
+{
+	return mem_printf("%s/reverting", dir);
+}
+
+static int remove_mark(const char *mark, struct pyro_error *err)
+{
+	return unlink(mark) < 0 && errno != ENOENT ? err_sys(err, errno, "remove '%s'", mark) : 0;
+}
+
+/*
+ * QEMU reverts by writing the snapshot's L1 table over the active one, and only then clears the
+ * bits that say "nobody else has this cluster" in it: killed in between, a guest would write into
+ * clusters of the snapshot. qemu-img check counts who refers to what, and sets the bits by that.
+ */
+int disk_settle(const char *vm_id, const char *dir, struct pyro_error *err)
+{
+	static const char *const check[] = {"check", "-q", "-r", "all", NULL};
+	AUTO_FREE char *mark = revert_mark(dir);
+
+	if (await_free(dir, err) < 0)
+		return -1;
+	if (!file_exists(mark))
+		return 0;
+	if (run_qemu_img(vm_id, dir, check, err) < 0)
+		return err_wrap(err, "mend a disk whose revert was interrupted");
+	return remove_mark(mark, err);
+}
+
+static int snapshot(const char *vm_id, const char *dir, const char *action, const char *tag,
+		    struct pyro_error *err)
+{
+	const char *const words[] = {"snapshot", "-q", action, tag, NULL};
+
+	return disk_settle(vm_id, dir, err) < 0 ? -1 : run_qemu_img(vm_id, dir, words, err);
+}
+
+static int revert(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err)
+{
+	const char *const words[] = {"snapshot", "-q", "-a", tag, NULL};
+	AUTO_FREE char *mark = revert_mark(dir);
+
+	if (disk_settle(vm_id, dir, err) < 0 || file_write_atomic(mark, "", 0, 0600, err) < 0 ||
+	    run_qemu_img(vm_id, dir, words, err) < 0)
+		return -1;
+	return remove_mark(mark, err);
 }
 
 /*
@@ -175,8 +226,7 @@ static int remove_copy(const char *dir, const char *tag, struct pyro_error *err)
 
 int disk_revert(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err)
 {
-	int result =
-		is_on_host(dir) ? copy_back(dir, tag, err) : change(vm_id, dir, "-a", tag, err);
+	int result = is_on_host(dir) ? copy_back(dir, tag, err) : revert(vm_id, dir, tag, err);
 
 	return result < 0 ? err_wrap(err, "bring the disk back to a snapshot") : 0;
 }
@@ -189,7 +239,7 @@ int disk_snapshot(const char *vm_id, const char *dir, const char *tag, struct py
 		result = copy_out(dir, tag, err);
 	} else {
 		(void)disk_delete_snapshot(vm_id, dir, tag, NULL);
-		result = change(vm_id, dir, "-c", tag, err);
+		result = snapshot(vm_id, dir, "-c", tag, err);
 	}
 	return result < 0 ? err_wrap(err, "make a snapshot") : 0;
 }
@@ -198,8 +248,8 @@ int disk_delete_snapshot(const char *vm_id, const char *dir, const char *tag,
 			 struct pyro_error *err)
 {
 	struct pyro_error why;
-	int result =
-		is_on_host(dir) ? remove_copy(dir, tag, &why) : change(vm_id, dir, "-d", tag, &why);
+	int result = is_on_host(dir) ? remove_copy(dir, tag, &why)
+				     : snapshot(vm_id, dir, "-d", tag, &why);
 
 	if (result == 0 || strstr(why.message, "not found"))
 		return 0;

@@ -3,8 +3,9 @@
  *
  * A guest's are inside its qcow2 disk and are changed by qemu-img, in a jail of its own because a
  * QEMU that was taken over may have written the file. qcow2 orders its writes so that a kill leaves
- * the old state or the new one, and at worst some clusters that nobody refers to. Those of
- * host_compat are copies of the workspace's tree, put in place by renames.
+ * the old state or the new one, and at worst some clusters that nobody refers to; but not those of
+ * a revert, which must be put in order afterwards. Those of host_compat are copies of the
+ * workspace's tree, put in place by renames.
  */
 #ifndef VM_DISK_H
 #define VM_DISK_H
@@ -21,10 +22,11 @@ char *disk_path(const char *dir);
 char *disk_copy_path(const char *dir, const char *tag);
 
 /*
- * A machine whose supervisor was killed dies with it, but has its disk a moment longer. Waits until
- * no QEMU has it locked, a few seconds at the most. The other calls do so themselves.
+ * To be called before an engine gets the disk; the other calls do so themselves. A machine whose
+ * supervisor was killed dies with it, but has its disk a moment longer: waits until no QEMU has it
+ * locked, a few seconds at the most. Then mends what a revert that was killed has left.
  */
-int disk_await_free(const char *dir, struct pyro_error *err);
+int disk_settle(const char *vm_id, const char *dir, struct pyro_error *err);
 
 /* The content becomes what it was. */
 int disk_revert(const char *vm_id, const char *dir, const char *tag, struct pyro_error *err);

@@ -6,6 +6,7 @@
  *	    vms/<vm_id>/       one directory per VM, 0700
  *	        disk.qcow2     what differs from the environment's root
  *	        base           where that root is
+ *	        reverting      as long as disk.qcow2 is being brought back to a snapshot
  *	        alive          locked by the VM's supervisor as long as it lives
  *	        change         locked by whoever starts, stops or deletes the VM
  *	        sock           the supervisor listens here

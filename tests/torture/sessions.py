@@ -18,9 +18,8 @@ import victims
 from lab import ENVIRONMENT, eventually, read
 
 MAX_SHELLS = MAX_SERVICES = 3
-SETTLED_S = 5
-UNDONE_S = 2
-ANSWER_S = 20
+SETTLED_S = ANSWER_S = 30
+UNDONE_S = 5
 DETACH = b"\x1d"
 PROBES = ("none", "file", "tcp", "http", "command")
 NAMES = ("web", "db", "job")

@@ -2,6 +2,7 @@
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import time
 
@@ -56,6 +57,37 @@ def test_workspace_killed(lab):
     assert ws("file list")["count"] == 0 and ws("logs")["count"] == 0
     kill(lab.supervisor())
     lab.check_no_processes()
+    ws.delete()
+
+
+def claim_clusters(path):
+    """What QEMU has written when it is killed in a revert: who may share tables claims to own them."""
+    with open(path, "r+b") as disk:
+        header = disk.read(48)
+        n_entries, offset = struct.unpack(">I", header[36:40])[0], int.from_bytes(header[40:], "big")
+        disk.seek(offset)
+        table = struct.unpack(f">{n_entries}Q", disk.read(8 * n_entries))
+        disk.seek(offset)
+        disk.write(struct.pack(f">{n_entries}Q", *(entry and entry | 1 << 63 for entry in table)))
+
+
+def test_reset_killed(lab):
+    """a reset that was killed while it changed the disk costs no snapshot"""
+    ws = lab.workspace()
+    ws.sh("echo one >f")
+    ws("snapshot create", "s")
+    ws("stop")
+    claim_clusters(f"{ws.dir()}/disk.qcow2")
+    check = ["qemu-img", "check", "-q", f"{ws.dir()}/disk.qcow2"]
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 2, "it is damaged"
+    with open(f"{ws.dir()}/reverting", "w", encoding="utf-8"):
+        ws("start")
+    ws.sh("echo two >f")
+    ws("stop")
+    subprocess.run(check, check=True)
+    ws("reset", "--snapshot", "s")
+    assert ws.sh("cat f") == "one\n"
+    assert not os.path.exists(f"{ws.dir()}/reverting")
     ws.delete()
 
 
