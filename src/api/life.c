@@ -180,6 +180,7 @@ int life_delete(struct pyro *p, const char *id, struct pyro_error *err)
 			*err = why;
 		return -1;
 	}
+	(void)records_doom_vm(p->records, id, NULL); /* on a full disk, what frees it goes on */
 	/* What a supervisor that was there has removed already is not missed. */
 	return dir_remove(dir, err) < 0 ? -1 : records_delete_vm(p->records, id, err);
 }

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "image/image.h"
 #include "ops/ops.h"
+#include "workspace/records.h"
 #include "workspace/secrets.h"
 #include "workspace/state.h"
 #include "workspace/tree.h"
@@ -299,6 +300,8 @@ static int create_workspace(struct pyro *p, const struct pyro_create_workspace_a
 	result = take_secrets(&c, &a, err);
 	if (result == 0)
 		result = create(&c, &a, err);
+	if (result < 0 && c.ws.workspace_id) /* which may be a workspace already */
+		(void)records_doom_vm(p->records, c.ws.workspace_id, NULL);
 	if (result == 0)
 		result = workspace_reload(p, c.ws.workspace_id, ret, err);
 	creation_done(&c);

@@ -21,6 +21,7 @@
 
 #define READ_CHUNK (64 * 1024)
 #define LOCK_POLL_MS 20
+#define WRITE_LOCK_MS 10000
 
 int file_read_fd(int fd, const char *path, struct buf *out, struct pyro_error *err)
 {
@@ -113,12 +114,15 @@ int file_write_at(int fd, const void *data, size_t len, int64_t at, struct pyro_
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pyro_error *err)
 {
-	AUTO_FREE char *temp = mem_printf("%s.XXXXXX", path);
+	AUTO_FREE char *temp = mem_printf("%s.pyro-new", path);
 	AUTO_FREE char *parent = parent_of(path);
-	AUTO_FD int fd = mkostemp(temp, O_CLOEXEC);
+	/* Others who write the same wait. Whoever was killed left what is now overwritten. */
+	AUTO_FD int fd = file_lock(temp, deadline_in(WRITE_LOCK_MS), err);
 
 	if (fd < 0)
-		return err_sys(err, errno, "create '%s'", temp);
+		return -1;
+	if (ftruncate(fd, 0) < 0)
+		return err_sys(err, errno, "empty '%s'", temp);
 	if (file_write_all(fd, data, len, err) < 0) {
 		(void)unlink(temp);
 		return err_wrap(err, "'%s'", path);

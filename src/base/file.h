@@ -18,7 +18,10 @@ struct pyro_error;
 int file_read(const char *path, struct buf *out, struct pyro_error *err);
 /* The same of what is open and waits for its bytes; errors call it `path`. */
 int file_read_fd(int fd, const char *path, struct buf *out, struct pyro_error *err);
-/* Replaces path as a whole: temporary file, fsync, rename, fsync of the directory. */
+/*
+ * Replaces path as a whole: temporary file, fsync, rename, fsync of the directory. The temporary
+ * file has always the same name and is locked, so what a kill has left of it goes with the next one.
+ */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pyro_error *err);
 /* Writes all of data to fd, waiting where needed. */

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #define FORMAT "pyro template 4"
+#define GONE ".gone"
 #define UNUSED_SECONDS (7 * 24 * 3600)
 #define KEPT 8 /* templates of about 100 MB each */
 #define NAME_HEX 32
@@ -130,12 +131,20 @@ void template_done(struct template *t)
 	*t = (struct template){0};
 }
 
+/* Out of its place first: a template that lost half its files must not be found again. */
+static void discard(const char *dir)
+{
+	AUTO_FREE char *gone = mem_printf("%s" GONE, dir);
+
+	(void)dir_remove(gone, NULL);
+	if (rename(dir, gone) < 0)
+		log_debug("template: '%s' stays: %s", dir, strerror(errno));
+	(void)dir_remove(gone, NULL);
+}
+
 void template_discard(const struct template *t)
 {
-	struct pyro_error err;
-
-	if (dir_remove(t->dir, &err) < 0)
-		log_debug("template: %s", err.message);
+	discard(t->dir);
 }
 
 static int make_ram_file(const struct vm_spec *spec, const char *path, struct pyro_error *err)
@@ -253,7 +262,7 @@ static int put_in_place(const struct template *t, const char *parent, const char
 	return file_sync_dir(parent, err);
 }
 
-/* Removes all but the most recently used templates; builds that died have no lock and go too. */
+/* Removes all but the most recently used templates, and what is left of those removed before. */
 static void evict(const char *parent)
 {
 	AUTO_FREE char *oldest = NULL;
@@ -263,10 +272,15 @@ static void evict(const char *parent)
 	int count = 0;
 
 	while (dir && (entry = readdir(dir))) {
+		size_t len = strlen(entry->d_name);
 		struct stat st;
 
-		if (strlen(entry->d_name) != NAME_HEX ||
-		    fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
+		if (len == NAME_HEX + strlen(GONE) && strcmp(entry->d_name + NAME_HEX, GONE) == 0) {
+			AUTO_FREE char *gone = mem_printf("%s/%s", parent, entry->d_name);
+
+			(void)dir_remove(gone, NULL);
+		}
+		if (len != NAME_HEX || fstatat(dirfd(dir), entry->d_name, &st, 0) < 0)
 			continue;
 		count++;
 		if (!oldest || st.st_mtime < oldest_time) {
@@ -278,7 +292,7 @@ static void evict(const char *parent)
 	if (dir)
 		(void)closedir(dir);
 	if (count > KEPT && oldest)
-		(void)dir_remove(oldest, NULL);
+		discard(oldest);
 }
 
 /* Waits for others who build the same, and can be interrupted. */
@@ -384,7 +398,10 @@ int64_t template_prune(const char *cache_dir)
 		    !is_stale(dirfd(dir), entry->d_name, path))
 			continue;
 		freed += dir_disk_bytes(path);
-		(void)dir_remove(path, NULL);
+		if (strlen(entry->d_name) == NAME_HEX)
+			discard(path);
+		else
+			(void)dir_remove(path, NULL);
 	}
 	if (dir)
 		(void)closedir(dir);

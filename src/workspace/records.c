@@ -72,6 +72,11 @@ int records_fail_vm(struct records *r, const char *vm_id, const char *reason,
 		      "tt", vm_id, reason);
 }
 
+int records_doom_vm(struct records *r, const char *vm_id, struct pyro_error *err)
+{
+	return db_run(r, err, "UPDATE vm SET is_ephemeral = 1 WHERE vm_id = ?1", "t", vm_id);
+}
+
 int records_delete_vm(struct records *r, const char *vm_id, struct pyro_error *err)
 {
 	return db_run(r, err, "DELETE FROM vm WHERE vm_id = ?1", "t", vm_id);

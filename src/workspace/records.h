@@ -39,6 +39,11 @@ int records_set_vm_state(struct records *r, const char *vm_id, const char *state
 /* A VM that is "started" has failed; one that meanwhile is not is left alone. */
 int records_fail_vm(struct records *r, const char *vm_id, const char *reason,
 		    struct pyro_error *err);
+/*
+ * From here on it is ephemeral. To be called before anything of it is removed: what nobody got to
+ * remove is not taken for a VM, and goes with the next reaping.
+ */
+int records_doom_vm(struct records *r, const char *vm_id, struct pyro_error *err);
 /* Missing is fine. */
 int records_delete_vm(struct records *r, const char *vm_id, struct pyro_error *err);
 

@@ -83,6 +83,26 @@ TEST("file_write_atomic replaces content and mode and leaves nothing beside it")
 	CHECK_INT(count_entries(test_dir()), 1);
 }
 
+TEST("file_write_atomic takes away what one that was killed has left")
+{
+	AUTO_FREE char *path = at("f");
+	struct pyro_error err;
+
+	for (int i = 0; i < 40; i++) {
+		pid_t writer = fork();
+
+		if (writer == 0)
+			for (;;)
+				(void)file_write_atomic(path, "old", 3, 0600, NULL);
+		(void)usleep((useconds_t)(i * 50));
+		(void)kill(writer, SIGKILL);
+		(void)waitpid(writer, NULL, 0);
+	}
+	CHECK_OK(file_write_atomic(path, "new", 3, 0600, &err), err);
+	check_content(path, "new");
+	CHECK_INT(count_entries(test_dir()), 1);
+}
+
 TEST("file_write_atomic that fails leaves the old state and nothing beside it")
 {
 	AUTO_FREE char *path = at("d");

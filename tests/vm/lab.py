@@ -371,6 +371,11 @@ def fake_program(lab, name, code):
     return path
 
 
+def killed_at(program, function, number):
+    """The environment in which a program of pyro dies at that call of a function; see kill_at.c."""
+    return {"LD_PRELOAD": f"{BUILD}/tests/vm/libkill_at.so", "KILL_AT": f"{program} {function} {number}"}
+
+
 def installed(lab):
     """Puts pyro's programs into the lab as an installation; returns the path of pyro."""
     os.makedirs(f"{lab.dir}/usr/bin")

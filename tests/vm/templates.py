@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from lab import ENVIRONMENT, GONE_S, Lab, eventually, installed
+from lab import ENVIRONMENT, GONE_S, Lab, eventually, installed, killed_at
 
 
 @functools.cache
@@ -93,9 +93,14 @@ def test_state_cut(lab):
     damage(lab, cut("state", 5000))
 
 
-def test_state_empty(lab):
-    """a template whose state is empty is thrown away, and the run succeeds"""
-    damage(lab, cut("state", 0))
+def test_discard_killed(lab):
+    """a template that was being thrown away when all was killed is not taken for one"""
+    own_template(lab)
+    cut("state", 0)(lab)
+    done = lab.run("true", code=125, env=killed_at("pyro-supervisor", "unlinkat", 3))
+    assert "killed" not in done.err and "pyro: " in done.err, done
+    assert lab.run("echo ok").out == "ok\n"
+    assert "phase=boot" not in lab.run("true").err
 
 
 def test_ram_cut(lab):

@@ -1,0 +1,44 @@
+/*
+ * Loaded before the C library, kills a program exactly where a test wants it to die:
+ *
+ *	LD_PRELOAD=libkill_at.so KILL_AT="pyro-supervisor unlinkat 3"
+ *
+ * ends every pyro-supervisor with SIGKILL instead of its third call of unlinkat(). There are rename
+ * and unlinkat.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void count(const char *function)
+{
+	static int calls;
+	char program[32], at[32];
+	const char *wanted = getenv("KILL_AT");
+	int number;
+
+	if (wanted && sscanf(wanted, "%31s %31s %d", program, at, &number) == 3 &&
+	    strcmp(program, program_invocation_short_name) == 0 && strcmp(at, function) == 0 &&
+	    ++calls == number)
+		(void)kill(getpid(), SIGKILL);
+}
+
+static void *next(const char *function)
+{
+	count(function);
+	return dlsym(RTLD_NEXT, function);
+}
+
+int unlinkat(int dir_fd, const char *path, int flags)
+{
+	return ((int (*)(int, const char *, int))next("unlinkat"))(dir_fd, path, flags);
+}
+
+int rename(const char *from, const char *to)
+{
+	return ((int (*)(const char *, const char *))next("rename"))(from, to);
+}
