@@ -122,7 +122,7 @@ static int make_dirs(struct put *put, struct pyro_error *err)
  * ext4 writes renames before the content of new files, so a machine that is killed later would
  * leave the names with nothing in them. The plan is such a file, too.
  */
-static int flush_staged(struct put *put, struct pyro_error *err)
+static int flush(struct put *put, struct pyro_error *err)
 {
 	return syncfs(put->area) < 0 ? err_sys(err, errno, "flush '" AREA "/put'") : 0;
 }
@@ -140,13 +140,13 @@ static int put_all(struct put *put, const struct put_args *args, const char *pat
 	if (!plan.len)
 		return 0;
 	if (file_write_atomic(plan_path, plan.data, plan.len, 0600, err) < 0 ||
-	    (args->flush && flush_staged(put, err) < 0) ||
-	    merge_carry_out(&put->dirs, &plan, err) < 0)
+	    (args->flush && flush(put, err) < 0) || merge_carry_out(&put->dirs, &plan, err) < 0)
 		return -1;
 	if (unlinkat(put->area, PLAN, 0) < 0)
 		return err_sys(err, errno, "remove '%s'", plan_path);
 	merge_set_modes(&put->dirs, &plan, stage);
-	return 0;
+	/* The plan must not come back, nor with it what was, once anybody has heard of success. */
+	return args->flush ? flush(put, err) : 0;
 }
 
 /* After a failure, the error stays the first one, unless the tree could not be brought back. */

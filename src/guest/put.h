@@ -17,7 +17,7 @@ struct pyro_error;
 struct put_args {
 	const char *path;
 	bool keep_modes;
-	bool flush; /* before the merge: all or nothing also if the machine is killed */
+	bool flush; /* all or nothing also if the machine is killed; and all, once it is done */
 };
 
 /* In a process of its own (exec_function): the stream is standard input. arg: struct put_args. */

@@ -314,6 +314,15 @@ static void answer_end(struct supervisor *s, const struct pyro_error *error)
 		call_answer(s->end_call, json_object());
 }
 
+static int remove_all(struct supervisor *s, struct pyro_error *err)
+{
+	struct records *records = supervisor_records(s, NULL);
+
+	if (records)
+		(void)records_doom_vm(records, s->vm_id, NULL);
+	return dir_remove(s->dir, err);
+}
+
 static void finish(struct supervisor *s)
 {
 	struct pyro_error error;
@@ -321,7 +330,7 @@ static void finish(struct supervisor *s)
 
 	shells_drop(s, &s->reason);
 	services_drop(s);
-	if (s->ending == ENDING_DESTROY && dir_remove(s->dir, &error) < 0)
+	if (s->ending == ENDING_DESTROY && remove_all(s, &error) < 0)
 		result = -1;
 	if (settle_records(s, &error) < 0)
 		result = -1;
@@ -377,8 +386,11 @@ static int can_renew(struct supervisor *s, bool *ret, struct pyro_error *err)
 
 static int replace_machine(struct supervisor *s, const char *tag, struct pyro_error *err)
 {
-	if ((!s->is_renewing && disk_revert(s->vm_id, s->dir, tag, err) < 0) ||
-	    record_reset(s, err) < 0 || start_vm(s, err) < 0)
+	/* The files come first: their history must not be lost while they are still there. */
+	if (s->is_renewing && (start_vm(s, err) < 0 || record_reset(s, err) < 0))
+		return -1;
+	if (!s->is_renewing && (disk_revert(s->vm_id, s->dir, tag, err) < 0 ||
+				record_reset(s, err) < 0 || start_vm(s, err) < 0))
 		return -1;
 	/* No template was to be had, so the new disk has no baseline yet. */
 	if (s->is_renewing && !s->vm->has_baseline && s->vm->engine->snapshot(s->vm, tag, err) < 0)

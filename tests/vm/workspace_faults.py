@@ -6,7 +6,7 @@ import struct
 import subprocess
 import time
 
-from lab import IS_ROOT, SLOWER, Skip, eventually, kill
+from lab import IS_ROOT, SLOWER, Skip, eventually, kill, killed_at
 from workspace_files import write
 
 
@@ -48,6 +48,7 @@ def test_workspace_killed(lab):
             assert done.code == 125 and "pyro: " in done.err, done
         check_failed(lab, ws, *((word,) if i < 2 else ()))
         assert ws.sh("cat f") == "".join(f"{j}\n" for j in range(i + 1))
+        assert ws("file read", f"written{i}")["content"] == "acknowledged"
         entries = [e for e in ws("logs")["entries"] if "begun" in e["command"]]
         assert all(e["state"] == "interrupted" and e["stdout"] == "begun\n" for e in entries)
     assert ws("snapshot list")["count"] == 2
@@ -88,6 +89,33 @@ def test_reset_killed(lab):
     ws("reset", "--snapshot", "s")
     assert ws.sh("cat f") == "one\n"
     assert not os.path.exists(f"{ws.dir()}/reverting")
+    ws.delete()
+
+
+def test_delete_killed(lab):
+    """a delete that is killed half-way leaves no workspace that lost half of what it was"""
+    ws = lab.workspace("--name", "n")
+    ws.sh("echo data >f")
+    ws("stop")
+    assert lab.call(*ws.words("delete"), env=killed_at("pyro", "unlinkat", 4)).code == -signal.SIGKILL
+    assert os.path.isdir(ws.dir()), "it was half-way"
+    assert lab.json("workspace", "list")["count"] == 0
+    lab.check_clean()
+    ws = lab.workspace("--name", "n", env=killed_at("pyro-supervisor", "unlinkat", 4))
+    ws.delete()
+
+
+def test_renewal_killed(lab):
+    """a reset that is killed before the files are new ones keeps their history, too"""
+    ws = lab.workspace(env=killed_at("pyro-supervisor", "rename", 2))
+    ws.sh("echo data >f; sync")
+    assert ws.error("reset")["code"] == "vm_died"
+    lab.check_no_processes()
+    assert ws("status")["reset_count"] == 0
+    ws("start")
+    assert ws.sh("cat f") == "data\n" and ws("logs")["entries"][0]["sequence"] == 1
+    ws("reset")
+    assert ws("file list")["count"] == 0 and ws("logs")["count"] == 0
     ws.delete()
 
 
