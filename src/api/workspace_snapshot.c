@@ -1,20 +1,25 @@
 /*
  * Snapshots: names in the records, content in the disk. The content comes first and goes last, so
- * whatever is interrupted, a name always stands for something.
+ * whatever is interrupted, a name always stands for something. What is content without a name then
+ * is named by a file, which is there as long as the two may differ.
  */
 #include "api/handle.h"
 #include "api/life.h"
 #include "api/remote.h"
 #include "api/workspace.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "ops/ops.h"
 #include "vm/disk.h"
 #include "workspace/snapshots.h"
 #include "workspace/state.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Started: by its supervisor; else on the disk that lies there. Under the life's lock. */
 static int change_disk(struct pyro *p, const struct pyro_workspace *ws, const char *call,
@@ -38,9 +43,37 @@ static int change_disk(struct pyro *p, const struct pyro_workspace *ws, const ch
 	return result;
 }
 
+static int mark(const char *path, const char *name, struct pyro_error *err)
+{
+	return file_write_atomic(path, name, strlen(name), 0600, err);
+}
+
+/* Takes away what a call that was killed has left in the disk. */
+static int settle(struct pyro *p, const struct pyro_workspace *ws, const char *mark_path,
+		  struct pyro_error *err)
+{
+	AUTO_BUF struct buf name = BUF_INIT(NAME_MAX);
+	struct pyro_error why;
+
+	if (!file_exists(mark_path))
+		return 0;
+	if (file_read(mark_path, &name, err) < 0)
+		return -1;
+	if (snapshots_check(p->records, ws->workspace_id, buf_text(&name), &why) == 0 ||
+	    (why.code == PYRO_E_NOT_FOUND &&
+	     change_disk(p, ws, "delete_snapshot", buf_text(&name), &why) == 0)) {
+		(void)unlink(mark_path);
+		return 0;
+	}
+	if (err)
+		*err = why;
+	return -1;
+}
+
 static int create(struct pyro *p, const struct pyro_workspace *ws, const char *name,
 		  struct pyro_snapshot_created *ret, struct pyro_error *err)
 {
+	AUTO_FREE char *path = state_vm_file(p->state, ws->workspace_id, STATE_SNAPSHOTTING);
 	double now = clock_wall();
 
 	if (strcmp(ws->state, "failed") == 0) {
@@ -49,9 +82,12 @@ static int create(struct pyro *p, const struct pyro_workspace *ws, const char *n
 		return err_hint(err, "pyro workspace start %s", ws->workspace_id);
 	}
 	if (snapshots_check_new(p->records, ws->workspace_id, name, err) < 0 ||
+	    settle(p, ws, path, err) < 0 || mark(path, name, err) < 0 ||
 	    change_disk(p, ws, "snapshot", name, err) < 0 ||
-	    snapshots_add(p->records, ws->workspace_id, name, now, err) < 0 ||
-	    workspace_note(p, ws->workspace_id, "snapshot_create", name, NULL, err) < 0)
+	    snapshots_add(p->records, ws->workspace_id, name, now, err) < 0)
+		return -1;
+	(void)unlink(path);
+	if (workspace_note(p, ws->workspace_id, "snapshot_create", name, NULL, err) < 0)
 		return -1;
 	*ret = (struct pyro_snapshot_created){
 		.workspace_id = mem_strdup(ws->workspace_id),
@@ -121,6 +157,22 @@ int pyro_list_snapshots(struct pyro *p, const struct pyro_list_snapshots_args *g
 	return result;
 }
 
+static int remove_it(struct pyro *p, const struct pyro_workspace *ws, const char *name,
+		     struct pyro_error *err)
+{
+	AUTO_FREE char *path = state_vm_file(p->state, ws->workspace_id, STATE_SNAPSHOTTING);
+
+	if (snapshots_check(p->records, ws->workspace_id, name, err) < 0 ||
+	    settle(p, ws, path, err) < 0)
+		return -1;
+	(void)mark(path, name, NULL); /* on a full disk, what frees it goes on */
+	if (snapshots_delete(p->records, ws->workspace_id, name, err) < 0 ||
+	    change_disk(p, ws, "delete_snapshot", name, err) < 0)
+		return -1;
+	(void)unlink(path);
+	return workspace_note(p, ws->workspace_id, "snapshot_delete", name, NULL, err);
+}
+
 static int delete (struct pyro *p, const struct pyro_delete_snapshot_args *a,
 		   struct pyro_snapshot_deleted *ret, struct pyro_error *err)
 {
@@ -128,13 +180,8 @@ static int delete (struct pyro *p, const struct pyro_delete_snapshot_args *a,
 	AUTO_FD int held = -1;
 	int result = lock(p, a->workspace_id, &ws, &held, err);
 
-	if (result == 0 &&
-	    (snapshots_check(p->records, ws.workspace_id, a->snapshot_name, err) < 0 ||
-	     snapshots_delete(p->records, ws.workspace_id, a->snapshot_name, err) < 0 ||
-	     change_disk(p, &ws, "delete_snapshot", a->snapshot_name, err) < 0 ||
-	     workspace_note(p, ws.workspace_id, "snapshot_delete", a->snapshot_name, NULL, err) <
-		     0))
-		result = -1;
+	if (result == 0)
+		result = remove_it(p, &ws, a->snapshot_name, err);
 	if (result == 0)
 		*ret = (struct pyro_snapshot_deleted){
 			.workspace_id = TAKE_PTR(ws.workspace_id),

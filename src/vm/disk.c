@@ -190,8 +190,12 @@ static int copy_tree(const char *from, const char *to, struct pyro_error *err)
 	if (dir_remove(new, err) < 0 ||
 	    proc_check(&argv,
 		       &(struct proc_options){.deadline = deadline_in(COPY_MS), .errout = &errout},
-		       err) < 0 ||
-	    dir_remove(to, err) < 0)
+		       err) < 0)
+		return -1;
+	if (renameat2(AT_FDCWD, new, AT_FDCWD, to, RENAME_EXCHANGE) == 0)
+		return dir_remove(new, err);
+	/* There is none; or this file system cannot do it, and for a moment there is none. */
+	if (dir_remove(to, err) < 0)
 		return -1;
 	return rename(new, to) < 0 ? err_sys(err, errno, "rename '%s'", new) : 0;
 }

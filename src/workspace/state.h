@@ -13,6 +13,7 @@
  *	        clone/         of a workspace being made: the repository it is made from
  *	        manifest       of a workspace: metadata of its baseline (tree.h)
  *	        empty-baseline   of a workspace: its baseline is that of any new disk
+ *	        snapshotting   as long as a snapshot is made or deleted: its name
  *	        outputs/       of a workspace: what commands printed (output.h)
  *	        shells/        of a workspace: what its shells printed (ring.h)
  *
@@ -29,6 +30,7 @@ struct pyro_error;
 
 #define STATE_EMPTY_BASELINE "empty-baseline"
 #define STATE_SECRETS "secrets"
+#define STATE_SNAPSHOTTING "snapshotting"
 
 /* Makes the state directory if needed. Its path, owned by the caller, or NULL with err. */
 char *state_dir(struct pyro_error *err);

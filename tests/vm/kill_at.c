@@ -3,8 +3,8 @@
  *
  *	LD_PRELOAD=libkill_at.so KILL_AT="pyro-supervisor unlinkat 3"
  *
- * ends every pyro-supervisor with SIGKILL instead of its third call of unlinkat(). There are rename
- * and unlinkat.
+ * ends every pyro-supervisor with SIGKILL instead of its third call of unlinkat(). There are
+ * connect, pwrite64, rename and unlinkat.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static void count(const char *function)
@@ -41,4 +42,15 @@ int unlinkat(int dir_fd, const char *path, int flags)
 int rename(const char *from, const char *to)
 {
 	return ((int (*)(const char *, const char *))next("rename"))(from, to);
+}
+
+ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
+{
+	return ((ssize_t(*)(int, const void *, size_t, off64_t))next("pwrite64"))(fd, data, len,
+										  at);
+}
+
+int connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return ((int (*)(int, const struct sockaddr *, socklen_t))next("connect"))(fd, addr, len);
 }

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import time
 
+from faults import path_without
 from lab import IS_ROOT, SLOWER, Skip, eventually, kill, killed_at
 from workspace_files import write
 
@@ -116,6 +117,43 @@ def test_renewal_killed(lab):
     assert ws.sh("cat f") == "data\n" and ws("logs")["entries"][0]["sequence"] == 1
     ws("reset")
     assert ws("file list")["count"] == 0 and ws("logs")["count"] == 0
+    ws.delete()
+
+
+def test_host_reset_killed(lab):
+    """a reset on the host that is killed leaves all files of before or all of the snapshot"""
+    for i in range(6):
+        write(f"{lab.dir}/tree/{i}", b"seed\n")
+    lab.env |= path_without(lab, "qemu-system-x86_64")
+    ws = lab.workspace("--allow-host-compat", seed=f"{lab.dir}/tree",
+                       env=killed_at("pyro-supervisor", "unlinkat", 8))
+    ws.sh("for f in *; do echo changed >$f; done")
+    assert ws.error("reset")["code"] == "vm_died"
+    ws("start")
+    assert ws.sh("cat *") in (6 * "changed\n", 6 * "seed\n")
+    ws.delete()
+
+
+def tags(ws):
+    """The snapshots that are in its disk."""
+    done = subprocess.run(["qemu-img", "snapshot", "-U", "-l", f"{ws.dir()}/disk.qcow2"], check=True,
+                          capture_output=True, text=True)
+    return {line.split()[1] for line in done.stdout.splitlines()[2:]}
+
+
+def test_snapshot_killed(lab):
+    """a snapshot whose making or deleting was killed goes from the disk with the next one"""
+    ws = lab.workspace()
+    ws.sh("echo data >f")
+    for number, (command, place) in enumerate((("create", ("pwrite64", 1)), ("delete", ("connect", 1)))):
+        if command == "delete":
+            ws("snapshot create", "killed")
+        call = lab.call(*ws.words(f"snapshot {command}", "killed"), env=killed_at("pyro", *place))
+        assert call.code == -signal.SIGKILL, call
+        names = {snapshot["snapshot_name"] for snapshot in ws("snapshot list")["snapshots"]}
+        assert "killed" not in names and "pyro.killed" in tags(ws), f"half-way: {names}"
+        ws("snapshot create", f"s{number}")
+        assert tags(ws) == {f"pyro.{name}" for name in (*names, f"s{number}")}
     ws.delete()
 
 
