@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define EXIT_SKIPPED 77
-#define DEADLINE_SECONDS 60
+#define DEADLINE_SECONDS 240
 
 static struct test *first, **last = &first;
 static char dir[256];

@@ -33,7 +33,7 @@ void test_fail(const char *file, int line, const char *fmt, ...)
 void test_skip(const char *kind, const char *why) __attribute__((noreturn));
 /* A fresh directory that goes away with the test. Borrowed. */
 const char *test_dir(void);
-/* Seconds that the test may take from now on; the default is 60. */
+/* Seconds that the test may take from now on; the default is 240. */
 void test_deadline(int seconds);
 
 #define TEST__CAT2(a, b) a##b

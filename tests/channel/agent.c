@@ -210,3 +210,12 @@ void pause_ms(struct agent *agent, int64_t ms)
 
 	(void)loop_until(agent->loop, &never, deadline_in(ms), "time", NULL);
 }
+
+void await_bytes(const struct run *run, int64_t n)
+{
+	int64_t deadline = deadline_in(PATIENCE_MS);
+
+	while (run->out_bytes < n && deadline_left(deadline) > 0)
+		pause_ms(run->agent, 2);
+	CHECK(run->out_bytes >= n);
+}

@@ -16,7 +16,7 @@
 
 #include <jansson.h>
 
-#define PATIENCE_MS 30000
+#define PATIENCE_MS 100000
 #define MIB (1024LL * 1024)
 
 struct agent {
@@ -65,5 +65,7 @@ long long number(const struct run *run, const char *field);
 const char *code_of(const struct run *run);
 const char *message_of(const struct run *run);
 void pause_ms(struct agent *agent, int64_t ms);
+/* Until at least n bytes of output have come. */
+void await_bytes(const struct run *run, int64_t n);
 
 #endif

@@ -344,8 +344,9 @@ TEST("a client that reads nothing stalls the command, not the agent")
 	struct run *run = start(agent, "exec", line("cat /dev/zero"));
 
 	run->is_stalled = true;
+	await_bytes(run, 1);
 	pause_ms(agent, 500);
-	CHECK(run->out_bytes > 0 && run->out_bytes < 8 * MIB);
+	CHECK(run->out_bytes < 8 * MIB);
 	CHECK(IS_SANITIZED || memory_mib(agent->pid, "VmRSS") < 16);
 	CHECK_INT(number(sh(agent, "true"), "exit_code"), 0);
 	mux_cancel(run->call);
@@ -425,11 +426,11 @@ TEST("a timeout kills the whole tree and returns 124 with the output so far")
 {
 	struct run *run = call(start_agent(), "exec",
 			       json_pack("{s:s,s:i}", "shell", HIDE "echo begun; sleep 1000",
-					 "timeout_ms", 500));
+					 "timeout_ms", 2000));
 
 	CHECK_INT(number(run, "exit_code"), 124);
 	CHECK(json_is_true(json_object_get(run->result, "timed_out")));
-	CHECK(number(run, "duration_ms") >= 500 && number(run, "duration_ms") < 5000);
+	CHECK(number(run, "duration_ms") >= 2000);
 	CHECK_STR(buf_text(&run->out), "begun\n");
 	check_hidden_end();
 }
@@ -551,15 +552,20 @@ TEST("commands leave neither descriptors nor processes in the agent")
 	struct agent *agent = start_agent();
 	AUTO_FREE char *children =
 		mem_printf("/proc/%d/task/%d/children", (int)agent->pid, (int)agent->pid);
-	AUTO_BUF struct buf left = BUF_INIT(4096);
+	int64_t deadline = deadline_in(PATIENCE_MS);
+	bool is_as_before = false;
 	int before;
 
 	(void)sh(agent, "true");
 	before = count_fds(agent->pid);
 	for (int i = 0; i < 40; i++)
 		(void)sh(agent, "(true &) ; true");
-	pause_ms(agent, 300);
-	CHECK_INT(count_fds(agent->pid), before);
-	CHECK_INT(file_read(children, &left, NULL), 0);
-	CHECK_STR(buf_text(&left), "");
+	while (!is_as_before) {
+		AUTO_BUF struct buf left = BUF_INIT(4096);
+
+		CHECK(deadline_left(deadline) > 0);
+		pause_ms(agent, 10);
+		CHECK_INT(file_read(children, &left, NULL), 0);
+		is_as_before = !left.len && count_fds(agent->pid) == before;
+	}
 }

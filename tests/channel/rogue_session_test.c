@@ -24,7 +24,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CALL_MS 30000
+#define CALL_MS 100000
 
 struct lab {
 	struct loop *loop;
@@ -199,8 +199,7 @@ TEST("a guest that obeys nothing keeps no shell from its close, and no machine f
 	CHECK(!call_for(&lab, "service_stop", json_pack("{s:s}", "service_name", "web"), 11500,
 			&err));
 	CHECK_STR(pyro_code_name(err.code), "timeout");
-	/* On a virtual machine deadlines are longer. */
-	for (int64_t deadline = deadline_in(25000);
+	for (int64_t deadline = deadline_in(CALL_MS);
 	     shells_on_record(&lab) && deadline_left(deadline);)
 		(void)poll(NULL, 0, 20);
 	CHECK_INT(shells_on_record(&lab), 0);
@@ -282,12 +281,12 @@ TEST("connections to a guest that breaks every rule end, and its ports are free 
 			fds[i] = connect_to(port);
 		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 			if (lie != 5)
-				CHECK(is_over(fds[i], 10000));
+				CHECK(is_over(fds[i], CALL_MS));
 			(void)close(fds[i]);
 		}
 	}
 	end(&lab);
-	CHECK(is_over(connect_to(port), 1000));
+	CHECK(is_over(connect_to(port), CALL_MS));
 }
 
 TEST("a supervisor has descriptors for all that its limits allow")

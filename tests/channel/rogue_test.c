@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUN_MS 60000
+#define RUN_MS 120000
 
 /* A libexec folder with the real supervisor and the lying agent. */
 static void make_libexec(void)
@@ -78,7 +78,7 @@ static const char *member(const struct outcome *o, const char *key)
 
 static void expect_protocol_error(const char *lie)
 {
-	AUTO_OUTCOME struct outcome o = run_with(lie, "5");
+	AUTO_OUTCOME struct outcome o = run_with(lie, "20");
 
 	CHECK_INT(o.code, 125);
 	CHECK_STR(member(&o, "code"), "protocol_error");
@@ -86,7 +86,7 @@ static void expect_protocol_error(const char *lie)
 
 TEST("a guest that answers with an event tells no phase, and the call fails")
 {
-	AUTO_OUTCOME struct outcome o = run_with("event", "5");
+	AUTO_OUTCOME struct outcome o = run_with("event", "20");
 
 	CHECK_STR(member(&o, "code"), "protocol_error");
 	CHECK(!strchr(buf_text(&o.text), '\033'));
@@ -114,7 +114,7 @@ TEST("no result is no success")
 
 TEST("the first answer of a guest that answers often is all that is taken")
 {
-	AUTO_OUTCOME struct outcome o = run_with("twice", "5");
+	AUTO_OUTCOME struct outcome o = run_with("twice", "20");
 
 	CHECK(o.code == 125 || o.code == 0);
 	CHECK(o.code == 0 || strcmp(member(&o, "code"), "protocol_error") == 0);
@@ -122,7 +122,7 @@ TEST("the first answer of a guest that answers often is all that is taken")
 
 TEST("an error of a guest has our hint, and no escape sequences")
 {
-	AUTO_OUTCOME struct outcome o = run_with("hint", "5");
+	AUTO_OUTCOME struct outcome o = run_with("hint", "20");
 
 	CHECK_STR(member(&o, "code"), "busy");
 	CHECK(!strstr(member(&o, "hint"), "curl"));

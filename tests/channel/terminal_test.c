@@ -77,8 +77,9 @@ TEST("a slow reader of a terminal misses nothing")
 	struct run *run = start_in_terminal(agent, "stty -onlcr; head -c 4000000 /dev/zero");
 
 	run->is_stalled = true;
+	await_bytes(run, 1);
 	pause_ms(agent, 400);
-	CHECK(run->out.len > 0 && run->out.len < 4000000);
+	CHECK(run->out.len < 4000000);
 	run->is_stalled = false;
 	mux_consume(run->call, run->out.len);
 	finish(run);
@@ -231,16 +232,6 @@ TEST("a command that is its whole tree leaves nothing behind its result")
 	CHECK_INT(number(run, "exit_code"), 6);
 	CHECK(sscanf(buf_text(&run->out), "%d", &pid) == 1 && pid > 1);
 	CHECK(!is_alive_in(agent, pid));
-}
-
-TEST("a whole tree of one process costs no time at its end")
-{
-	struct agent *agent = start_agent();
-	int64_t begun = clock_ms();
-
-	for (int i = 0; i < 10; i++)
-		(void)call(agent, "exec", json_pack("{s:s,s:b}", "shell", "exit 1", "whole", 1));
-	CHECK(clock_ms() - begun < 2000);
 }
 
 TEST("a call in a terminal that is cancelled ends all that is in it")

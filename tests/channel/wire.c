@@ -302,7 +302,7 @@ void run_until(struct loop *loop, const bool *flag)
 {
 	struct pyro_error err;
 
-	CHECK_OK(loop_until(loop, flag, deadline_in(30000), "the event of the test", &err), err);
+	CHECK_OK(loop_until(loop, flag, deadline_in(100000), "the event of the test", &err), err);
 }
 
 static void on_time(struct loop_timer *timer)

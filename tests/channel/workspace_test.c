@@ -905,13 +905,16 @@ TEST("of two puts at once the second waits for the first")
 	struct agent *agent = start_agent();
 	AUTO_BUF struct buf first = BUF_INIT(64 * 1024);
 	AUTO_BUF struct buf second = BUF_INIT(64 * 1024);
+	AUTO_FREE char *stage = mem_printf("%s/.pyro/put/new", test_dir());
+	int64_t deadline = deadline_in(PATIENCE_MS);
 	struct run *a = start(agent, "put", json_pack("{s:s}", "path", "")), *b;
 
 	add_file(&first, "f", "first");
 	add_file(&second, "f", "second");
 	end_archive(&second);
 	mux_send(a->call, MUX_IN, first.data, first.len);
-	pause_ms(agent, 100);
+	while (access(stage, F_OK) < 0 && deadline_left(deadline) > 0)
+		pause_ms(agent, 1);
 	b = start_with(agent, "put", json_pack("{s:s}", "path", ""), second.data, second.len);
 	pause_ms(agent, 200);
 	CHECK(!b->is_over);

@@ -49,7 +49,7 @@ class Shell:
     def runs(self, line):
         """The words that pyro is run with after this is typed, and Enter."""
         os.write(self.main, line.encode() + b"\r")
-        text, deadline = b"", time.monotonic() + 60
+        text, deadline = b"", time.monotonic() + 120
         while time.monotonic() < deadline:
             if select.select([self.main], [], [], 1)[0]:
                 text += os.read(self.main, 65536)
@@ -70,7 +70,7 @@ def state(env):
     """A state directory with a VM, whose time is over, and a workspace on record."""
     with tempfile.TemporaryDirectory(dir=env["HOME"]) as where:
         env = {**env, "XDG_STATE_HOME": where, "PYRO_ENVIRONMENT_CACHE_DIR": f"{where}/cache"}
-        subprocess.run([PYRO, "vm", "list"], env=env, check=True, capture_output=True, timeout=60)
+        subprocess.run([PYRO, "vm", "list"], env=env, check=True, capture_output=True, timeout=120)
         records = sqlite3.connect(f"{where}/pyro/pyro.db", isolation_level=None)
         records.execute(MACHINE, (VM, 1, 2))
         records.execute(MACHINE, (WORKSPACE, NOW, NOW + 600))
@@ -89,7 +89,7 @@ def state(env):
 def completes(env, *words):
     """The candidates, without what they are."""
     done = subprocess.run([PYRO, "__complete", *words], env=env, capture_output=True, text=True,
-                          timeout=60, check=True)
+                          timeout=120, check=True)
     assert not done.stderr, done.stderr
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
 

@@ -26,7 +26,7 @@ class Home:
 
     def pyro(self, *words, code=0, shell=None, **more):
         done = subprocess.run(["/bin/sh", "-c", shell] if shell else [PYRO, *words], text=True,
-                              env={**self.env, **more}, cwd=f"{self.path}/project", timeout=60,
+                              env={**self.env, **more}, cwd=f"{self.path}/project", timeout=120,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done

@@ -39,10 +39,10 @@ class Machine:
     def remove(self):
         if self.init:
             self.init.kill()
-            self.init.communicate(timeout=10)
+            self.init.communicate(timeout=60)
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def run(self, *words, user=None, code=0, seconds=60, **variables):
+    def run(self, *words, user=None, code=0, seconds=180, **variables):
         """Runs a command in it, with a plain environment; returns what it printed."""
         home = f"/home/{user}" if user else "/root"
         prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []

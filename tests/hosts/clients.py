@@ -20,7 +20,7 @@ PROMISES = {  # of sdk.mjs, what each says, and whether it is of the core
 SERVERS = ("--profile vm-run", "--profile workspace-core", "--profile workspace-full",
            "--mode repro-fix", "--mode inspect", "--mode cold-start", "--mode review-eval")
 ERAS = ("legacy", "modern")
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 def check_sdk(lab, client, promise):

@@ -13,7 +13,7 @@ PLACE = {"claude-code": 0, "codex": 1, "opencode": 2}
 QUIET = {"DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
          "OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1",
          "OPENCODE_DISABLE_LSP_DOWNLOAD": "1", "RUST_BACKTRACE": "0"}
-LIMIT_S = 90
+LIMIT_S = 180
 
 
 def run(lab, *words, code=0, **options):

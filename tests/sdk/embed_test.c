@@ -38,6 +38,7 @@ static int run(struct pyro *p, const char *line, struct pyro_run *ret, struct py
 	const char *const command[] = {line, NULL};
 	const struct pyro_run_in_vm_args args = {.environment = "debian:12",
 						 .command = command,
+						 .timeout_seconds = 1000,
 						 .allow_host_compat = true};
 
 	return pyro_run_in_vm(p, &args, ret, err);
@@ -310,7 +311,7 @@ TEST("in a forked process a handle is refused, and what is done with it does not
 	CHECK_INT(status, 0);
 	check_run(p);
 	pyro_cancel(p);
-	CHECK(run(p, "sleep 30", &ret, &err) < 0);
+	CHECK(run(p, "sleep 1000", &ret, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_CANCELLED);
 	check_run(p);
 	pyro_free(p);
@@ -342,7 +343,7 @@ TEST("pyro_cancel() in a signal handler ends the call under way and not the next
 	interrupted = pyro_new();
 	(void)signal(SIGINT, on_interrupt);
 	pyro_observe(interrupted, &(struct pyro_observer){.on_output = interrupt});
-	CHECK(run(interrupted, "echo; sleep 30", &ret, &err) < 0);
+	CHECK(run(interrupted, "echo; sleep 1000", &ret, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_CANCELLED);
 	pyro_observe(interrupted, NULL);
 	check_run(interrupted);
@@ -390,7 +391,7 @@ static void *run_long(void *ctx)
 	struct pyro_run ret;
 
 	pyro_observe(p, &(struct pyro_observer){.on_output = tell, .ctx = ctx});
-	(void)run(p, "echo; sleep 30", &ret, NULL);
+	(void)run(p, "echo; sleep 1000", &ret, NULL);
 	return NULL;
 }
 
@@ -419,7 +420,7 @@ TEST("a program that ends during a call ends well, and its VM goes with it")
 	CHECK(waitpid(pid, &status, 0) == pid);
 	CHECK_INT(status, 0);
 	p = pyro_new();
-	test_deadline(20);
+	test_deadline(100);
 	while (count_vms(p) > 0)
 		(void)usleep(10000);
 	pyro_free(p);

@@ -17,7 +17,7 @@ atexit.register(shutil.rmtree, directory)
 
 def run(*words, **options):
     done = subprocess.run(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=120, **options)
+                          timeout=300, **options)
     assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stdout}"
     return done.stdout
 

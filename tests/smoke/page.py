@@ -14,7 +14,7 @@ import docs
 import place
 from client import Server, structured
 
-WAIT_S = 100
+WAIT_S = 300
 
 
 def blocks(name):

@@ -389,7 +389,7 @@ TEST("file_lock waits for the holder rather than taking a lock file that was rem
 	pid_t pid = fork();
 
 	if (pid == 0) { /* waits on the old file, which goes away under it */
-		int fd = file_lock(path, deadline_in(5000), NULL);
+		int fd = file_lock(path, deadline_in(100000), NULL);
 
 		_exit(fd >= 0 && file_is_locked(path) ? 0 : 1);
 	}

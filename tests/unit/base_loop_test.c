@@ -47,7 +47,7 @@ TEST("timers fire in the order of their times, equal ones in the order they were
 	loop_set_timer(loop, &b, now + 20);
 	loop_set_timer(loop, &a, now + 10);
 	loop_set_timer(loop, &c, now + 20);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	CHECK_STR(trace, "abc!");
 	CHECK(clock_ms() - now >= 30);
 	loop_free(loop);
@@ -67,7 +67,7 @@ TEST("a timer that is cleared or set anew does not fire at its old time")
 	loop_clear_timer(loop, &a);
 	loop_clear_timer(loop, &a);
 	loop_set_timer(loop, &b, now + 3600000);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	CHECK_STR(trace, "!");
 	loop_clear_timer(loop, &b);
 	loop_free(loop);
@@ -91,7 +91,7 @@ TEST("a timer may clear another one that is due in the same round")
 	loop_set_timer(loop, &killer, now - 3);
 	loop_set_timer(loop, &victim_timer, now - 2);
 	loop_set_timer(loop, &end, now - 1);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	CHECK_STR(trace, "!");
 	loop_free(loop);
 }
@@ -114,12 +114,12 @@ TEST("a timer that sets itself for a time in the past does not starve descriptor
 	struct loop_fd src = {.on_ready = on_ready_done};
 	int p[2];
 
-	test_deadline(10);
+	test_deadline(100);
 	loop = loop_new();
 	CHECK(pipe(p) == 0 && write(p[1], "x", 1) == 1);
 	CHECK_OK(loop_add_fd(loop, &src, p[0], EPOLLIN, &err), err);
 	loop_set_timer(loop, &busy, 0);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	loop_clear_timer(loop, &busy);
 	loop_remove_fd(loop, &src);
 	loop_free(loop);
@@ -148,8 +148,8 @@ TEST("a source that was removed in a callback is not called, even if it was read
 		pair[i].on_ready = on_ready_remove_both;
 		CHECK_OK(loop_add_fd(loop, &pair[i], p[i][0], EPOLLIN, &err), err);
 	}
-	loop_set_timer(loop, &end, clock_ms() + 20);
-	CHECK_OK(run_until_done(5000), err);
+	loop_set_timer(loop, &end, clock_ms() + 300); /* when the pipes have long been seen */
+	CHECK_OK(run_until_done(100000), err);
 	CHECK_STR(trace, "r!");
 	loop_free(loop);
 }
@@ -162,7 +162,8 @@ static void on_ready_wait(struct loop_fd *src, uint32_t events)
 	(void)events;
 	note("(");
 	loop_remove_fd(loop, src);
-	CHECK_OK(loop_until(loop, &is_inner_done, deadline_in(5000), "the inner wait", &err), err);
+	CHECK_OK(loop_until(loop, &is_inner_done, deadline_in(100000), "the inner wait", &err),
+		 err);
 	note(")");
 	is_done = true;
 }
@@ -186,7 +187,7 @@ TEST("a wait inside a callback serves what the outer round still had in hand, on
 		CHECK(pipe(p[i]) == 0 && write(p[i][1], "x", 1) == 1);
 		CHECK_OK(loop_add_fd(loop, &pair[i], p[i][0], EPOLLIN, &err), err);
 	}
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	CHECK_STR(trace, "(i)");
 	loop_free(loop);
 }
@@ -197,7 +198,7 @@ static void on_time_wait(struct loop_timer *timer)
 
 	(void)timer;
 	note("(");
-	CHECK(loop_until(loop, &never, deadline_in(30), "nothing", &err) < 0);
+	CHECK(loop_until(loop, &never, deadline_in(200), "nothing", &err) < 0);
 	note(")");
 	is_done = true;
 }
@@ -210,7 +211,7 @@ TEST("timers go on inside a wait that a timer began")
 	loop = loop_new();
 	loop_set_timer(loop, &outer, clock_ms());
 	loop_set_timer(loop, &inner, clock_ms() + 5);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	CHECK_STR(trace, "(i)");
 	loop_free(loop);
 }
@@ -234,7 +235,7 @@ TEST("a child's end is told once, with its status, and the child is reaped")
 	child->on_exit = on_exit_free; /* frees the source: nothing may touch it afterwards */
 	child->ctx = &status;
 	CHECK_OK(loop_add_child(loop, child, pid, &err), err);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 9);
 	CHECK(kill(pid, 0) < 0);
 	loop_free(loop);
@@ -298,7 +299,7 @@ TEST("loop_stop unwinds every wait under way, and loop_resume allows new ones")
 	struct loop_timer outer = {.on_time = on_time_unwind};
 	struct loop_timer stop = {.on_time = on_time_stop};
 
-	test_deadline(10);
+	test_deadline(100);
 	loop = loop_new();
 	loop_set_timer(loop, &outer, clock_ms());
 	loop_set_timer(loop, &stop, clock_ms() + 10);
@@ -322,7 +323,7 @@ TEST("loop_set_events switches what is waited for, on and off")
 	CHECK_OK(loop_add_fd(loop, &src, p[0], 0, &err), err);
 	CHECK(run_until_done(30) < 0);
 	loop_set_events(loop, &src, EPOLLIN);
-	CHECK_OK(run_until_done(5000), err);
+	CHECK_OK(run_until_done(100000), err);
 	loop_remove_fd(loop, &src);
 	loop_free(loop);
 }

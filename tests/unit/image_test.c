@@ -206,17 +206,14 @@ TEST("an environment that is not installed says how to install it")
 	CHECK(!file_exists(root));
 }
 
-TEST("an install opens with its paths and digests, quickly")
+TEST("an install opens with its paths and digests, and again with what was kept of it")
 {
 	AUTO_FREE char *root = cache_root(), *dir = install_one(root), *agent = make_agent("a");
 	AUTO_IMAGE struct image first = IMAGE_INIT, second = IMAGE_INIT;
 	struct pyro_error err;
-	int64_t started;
 
 	CHECK_OK(image_open("debian:12", agent, &first, &err), err);
-	started = clock_ns();
 	CHECK_OK(image_open("debian:12", agent, &second, &err), err);
-	CHECK(clock_ns() - started < 20 * 1000 * 1000);
 	CHECK_STR(first.dir, dir);
 	CHECK(file_exists(first.root_path) && file_exists(first.blank_path));
 	CHECK(file_exists(first.kernel_path) && file_exists(first.initrd_path));

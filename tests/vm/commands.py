@@ -4,10 +4,9 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 
-from lab import ENVIRONMENT, SLOWER, eventually, status_of
+from lab import ENVIRONMENT, status_of
 
 MIB = 1024 * 1024
 
@@ -64,14 +63,13 @@ def test_timeout(lab):
     run = lab.json("run", ENVIRONMENT, "--timeout-seconds", "2", "--",
                    "echo begun; sleep 1000 & sleep 1000", code=124)
     assert run["timed_out"] and run["exit_code"] == 124 and run["stdout"] == "begun\n", run
-    assert 2000 <= run["duration_ms"] < 20000, run
+    assert run["duration_ms"] >= 2000, run
 
 
 def test_timeout_ignored_signals(lab):
     """the timeout also ends a tree that ignores signals and left its session"""
-    done = lab.run("trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; while :; do :; done' & "
-                   "while :; do :; done", options=("--timeout-seconds", "2"), code=124)
-    assert done.seconds < 40 * SLOWER, done
+    lab.run("trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; while :; do :; done' & "
+            "while :; do :; done", options=("--timeout-seconds", "2"), code=124)
 
 
 def test_closed_stdout(lab):
@@ -82,8 +80,8 @@ def test_closed_stdout(lab):
 
 def test_background(lab):
     """a process left in the background does not hold up the result"""
-    done = lab.run("sleep 1000 & echo done")
-    assert done.out == "done\n" and done.seconds < 20 * SLOWER, done
+    done = lab.run("sleep 1000 & echo done", options=("--timeout-seconds", "100"))
+    assert done.out == "done\n", done
 
 
 def test_invalid_utf8(lab):
@@ -152,14 +150,14 @@ def test_closed_pipe(lab):
     os.close(into)
     assert os.read(out, 4) == b"y\ny\n"
     os.close(out)
-    done = call.end(30)
+    done = call.end()
     assert done.code == 128 + signal.SIGPIPE and "pyro:" not in done.err, done
 
 
 def test_input_pipe(lab):
     """what is piped in arrives whole, also when it is large"""
     data = os.urandom(MIB) * 32
-    done = lab.run("sha256sum", data=data)
+    done = lab.run("sha256sum", data=data, options=("--timeout-seconds", "100"))
     assert done.out.split()[0] == hashlib.sha256(data).hexdigest(), done
 
 
@@ -218,18 +216,15 @@ def test_unknown_environment(lab):
 
 def test_parallel(lab):
     """eight runs at once all succeed, each with its own output"""
-    results = {}
-
-    def one(i):
-        results[i] = lab.call("run", ENVIRONMENT, "--", f"echo {i}; sleep 1; echo {i}", seconds=100)
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: len(lab.pids("qemu-system")) > 1, 30, "several run at the same time")
-    for thread in threads:
-        thread.join()
-    for i, done in results.items():
-        assert done.code == 0 and done.out == f"{i}\n{i}\n", done
+    calls = [lab.start("run", ENVIRONMENT, "--timeout-seconds", "300", "--",
+                       f"echo run {i}; read line; echo $line {i}", stdin=subprocess.PIPE)
+             for i in range(8)]
+    for i, call in enumerate(calls):
+        call.await_text(f"run {i}\n")
+    for i, call in enumerate(calls):
+        call.send(b"end\n")
+        done = call.end()
+        assert done.code == 0 and done.out == f"run {i}\nend {i}\n", done
 
 
 def test_no_network(lab):

@@ -62,7 +62,7 @@ class Shell:
 
     def close(self):
         self.bash.stdin.close()
-        self.bash.wait(10)
+        self.bash.wait(labs.PATIENCE_S)
 
 
 def environment(lab):
@@ -121,8 +121,8 @@ def test_other_hosts(lab):
     hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}}
     done = subprocess.run([entry["command"], *entry["args"]], input=json.dumps(hello) + "\n", text=True,
-                          env=environment(lab), cwd=make_project(lab), timeout=20, check=True,
-                          stdout=subprocess.PIPE)
+                          env=environment(lab), cwd=make_project(lab), check=True,
+                          timeout=labs.PATIENCE_S, stdout=subprocess.PIPE)
     assert json.loads(done.stdout)["result"]["serverInfo"]["name"] == "pyro", done.stdout
 
 
@@ -132,13 +132,13 @@ def test_other_agents(lab):
     env = lab.env | {"PYTHONPATH": f"{ROOT}/python", "PYTHONDONTWRITEBYTECODE": "1",
                      "PYRO_LIBRARY": f"{labs.BUILD}/src/api/libpyro.so.0"}
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=make_project(lab), text=True,
-                          timeout=60, check=True, stdout=subprocess.PIPE)
+                          timeout=labs.PATIENCE_S, check=True, stdout=subprocess.PIPE)
     assert done.stdout == "hello world\n", done.stdout
 
 
 def test_first_run(lab):
     """the page of the first run and its picture show what happens"""
-    done = subprocess.run([f"{ROOT}/tools/first-run", "check"], timeout=200, check=False, text=True,
+    done = subprocess.run([f"{ROOT}/tools/first-run", "check"], timeout=400, check=False, text=True,
                           env=lab.env | {"PYRO_BUILD": labs.BUILD, "TMPDIR": lab.dir},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0, done.stdout

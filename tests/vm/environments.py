@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 
-from lab import ENVIRONMENT, IS_ROOT, SLOWER, Skip
+from lab import ENVIRONMENT, IS_ROOT, PATIENCE_S, Skip, eventually
 
 
 def folder(lab):
@@ -46,12 +46,12 @@ def test_manifest_lost(lab):
 
 
 def test_listed(lab):
-    """env list tells the catalog's version and what is installed; env pull of it is quick"""
+    """env list tells the catalog's version and what is installed; env pull of it fetches nothing"""
     out = lab.call("env", "list", code=0).out.splitlines()
     assert out[0].startswith("Catalog version: "), out
     assert any(line.startswith(f"{ENVIRONMENT} [installed]") for line in out), out
     done = lab.call("env", "pull", ENVIRONMENT, code=0)
-    assert done.seconds < 20 * SLOWER and f"Pulled: {ENVIRONMENT}" in done.out, done
+    assert "phase=root" not in done.err and f"Pulled: {ENVIRONMENT}" in done.out, done
 
 
 def test_no_space(lab):
@@ -62,8 +62,8 @@ def test_no_space(lab):
     script = f'mkdir {small}; mount -t tmpfs -o size=100m tmpfs {small}; exec "$@"'
     env = {**lab.env, "PYRO_ENVIRONMENT_CACHE_DIR": f"{small}/cache"}
     done = subprocess.run(["unshare", "-m", "sh", "-ec", script, "sh", *lab.pyro, "env", "pull",
-                           "debian:12-base"], env=env, capture_output=True, text=True, timeout=60,
-                          check=False)
+                           "debian:12-base"], env=env, capture_output=True, text=True,
+                          timeout=PATIENCE_S, check=False)
     assert done.returncode == 125 and "space" in done.stderr and "hint: " in done.stderr, done
     shutil.rmtree(small)
 
@@ -97,7 +97,7 @@ def test_daily_loop(lab):
     loop = daily_loop(lab)
     assert loop["status"] == "COLD" and loop["reason"] and loop["prepared_at"] is None, loop
     assert f"pyro prepare {ENVIRONMENT}" in lab.call("doctor", "--environment", ENVIRONMENT).out
-    first = lab.json("prepare", seconds=90)
+    first = lab.json("prepare")
     assert first["executed"] and [step["name"] for step in first["steps"]] == STEPS, first
     assert lab.json("workspace", "list")["count"] == 0
     loop = daily_loop(lab)
@@ -114,7 +114,7 @@ def test_daily_loop(lab):
 
 def test_daily_loop_stale(lab):
     """a proof is STALE when what it was made with has changed, says what, and is made anew"""
-    path = lab.json("prepare", seconds=90)["manifest_path"]
+    path = lab.json("prepare")["manifest_path"]
     with open(path, encoding="utf-8") as text:
         proof = json.load(text)
     for key, reason in (("pyro", "pyro was upgraded"), ("root", "installed anew"),
@@ -139,8 +139,9 @@ def test_prepare_leaves_nothing(lab):
             call = lab.start("prepare", "--force")
             call.await_text(f"[prepare] phase={step}")
             call.signal(number)
-            code = call.end(10).code
-            assert code in ((-number,) if number == signal.SIGKILL else (130, 0)), (step, code)
+            code = call.end().code
+            ends = (-number if number == signal.SIGKILL else 130, 0)  # 0: it was quicker
+            assert code in ends, (step, code)
             lab.check_no_processes()
             # Killed before there was a supervisor, it goes with the next call that looks.
             assert lab.json("workspace", "list")["count"] == 0
@@ -152,8 +153,7 @@ def test_prepare_leaves_nothing(lab):
 def test_prepare_is_marked(lab):
     """while prepare runs, its workspace says what it is and when it would go by itself"""
     call = lab.start("prepare")
-    call.await_text("[prepare] phase=exec")
-    [workspace] = lab.json("workspace", "list")["workspaces"]
+    [workspace] = eventually(lambda: lab.json("workspace", "list")["workspaces"], 120, "it is there")
     assert workspace["labels"] == {"made-by": "pyro-prepare"}, workspace
     assert workspace["expires_at"] - workspace["created_at"] <= 300, workspace
-    assert call.end(60).code == 0
+    assert call.end().code == 0

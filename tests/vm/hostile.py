@@ -3,14 +3,14 @@ import os
 import subprocess
 
 from commands import watch_memory
-from lab import ENVIRONMENT, IS_ROOT, SLOWER, Skip
+from lab import ENVIRONMENT, IS_ROOT, PATIENCE_S, Skip
 from lifecycle import in_guest
 
 
-def bounded(lab, command, codes, *options, timeout_s=5, seconds=90):
+def bounded(lab, command, codes, *options, timeout_s=60):
     """A command that must end, one way or the other, and leave a host that works."""
     done = lab.call("run", ENVIRONMENT, "--timeout-seconds", str(timeout_s), *options, "--", "bash", "-c",
-                    command, seconds=seconds)
+                    command, seconds=300)
     assert done.code in codes, done
     lab.check_clean()
     return done
@@ -18,8 +18,7 @@ def bounded(lab, command, codes, *options, timeout_s=5, seconds=90):
 
 def test_fork_bomb(lab):
     """a fork bomb ends at its timeout with all it forked"""
-    done = bounded(lab, "f() { f | f & f; }; f", (124, 254, 1, 2, 137))
-    assert done.seconds < 40 * SLOWER, done
+    bounded(lab, "f() { f | f & f; }; f", (124, 254, 1, 2, 137), timeout_s=5)
 
 
 def test_fork_bomb_in_kept_vm(lab):
@@ -39,7 +38,7 @@ def test_memory_eater(lab):
 def test_memory_eaters(lab):
     """many memory eaters at once take the agent not along"""
     done = bounded(lab, "for i in $(seq 20); do tail /dev/zero & done; wait; echo survived",
-                   (0, 124, 137), "--mem-mib", "256")
+                   (0, 124, 137), "--mem-mib", "256", timeout_s=5)
     assert done.code != 125
 
 
@@ -59,9 +58,9 @@ def test_host_disk_full(lab):
     small = f"{lab.dir}/small"
     script = f'mkdir {small}; mount -t tmpfs -o size=24m tmpfs {small}; exec "$@"'
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-ec", script, "sh", *lab.pyro, "run", "--timeout-seconds", "30",
+        ["unshare", "-m", "sh", "-ec", script, "sh", *lab.pyro, "run", "--timeout-seconds", "100",
          ENVIRONMENT, "--", "head -c 60M /dev/urandom >/root/data; sync /root/data"],
-        env={**lab.env, "XDG_STATE_HOME": small}, capture_output=True, text=True, timeout=60,
+        env={**lab.env, "XDG_STATE_HOME": small}, capture_output=True, text=True, timeout=PATIENCE_S,
         check=False)
     assert done.returncode == 1 and "error" in done.stderr.lower(), done
     os.rmdir(small)
@@ -71,7 +70,7 @@ def test_panic(lab):
     """a guest that panics, or resets itself, ends the run with an error"""
     for way in ("c", "b"):
         done = bounded(lab, "echo 1 >/proc/sys/kernel/sysrq; "
-                            f"echo {way} >/proc/sysrq-trigger; sleep 9", (125,))
+                            f"echo {way} >/proc/sysrq-trigger; sleep 100", (125,))
         assert "unexpectedly" in done.err.split("pyro: ")[-1], done
 
 
@@ -89,14 +88,13 @@ def test_channel(lab):
     """commands cannot use the agent's port, and garbage on the console is nobody's business"""
     bounded(lab, "for port in /dev/vport*; do ! head -c 1M /dev/urandom >$port && "
                  "! head -c 1 $port || exit 9; done 2>/dev/null; "
-                 "head -c 1M /dev/urandom >/dev/console; exit 0", (0,), timeout_s=60)
+                 "head -c 1M /dev/urandom >/dev/console; exit 0", (0,))
 
 
 def test_port_unbound(lab):
     """a guest that takes its own port away ends its run in time"""
-    done = bounded(lab, "cd /sys/bus/virtio/drivers/virtio_console; for i in virtio*; do "
-                        "echo $i >unbind; done; sleep 100", (124, 125))
-    assert done.seconds < 60 * SLOWER, done
+    bounded(lab, "cd /sys/bus/virtio/drivers/virtio_console; for i in virtio*; do "
+                 "echo $i >unbind; done; sleep 1000", (124, 125), timeout_s=5)
 
 
 test_port_unbound.is_patient = True

@@ -155,4 +155,4 @@ def test_process_list(lab):
         if pid != call.pid:
             assert "sesame" not in read(f"/proc/{pid}/cmdline") + read(f"/proc/{pid}/environ"), pid
     call.signal(2)
-    call.end(3)
+    call.end()

@@ -20,7 +20,6 @@ WORLD4, WORLD6 = "203.0.113.80", "2001:db8:2::80"  # behind the gateway
 GATEWAY4, GATEWAY6 = "198.51.100.1", "2001:db8:1::1"
 MANY4 = "203.0.113.1"
 LINK_RESOLVER = "192.0.0.3"
-QUICK_S = 8  # also for an emulated guest on a busy machine; a timeout would take 30 s and more
 
 
 def run(*argv, **more):
@@ -119,7 +118,7 @@ class World:
     def __exit__(self, kind, *_):
         try:
             if kind is None:
-                eventually(lambda: not self.host.members(), 20,
+                eventually(lambda: not self.host.members(), 120,
                            f"nothing left in the host's network: {self.host.members()}")
         finally:
             for pid in self.host.members():
@@ -129,20 +128,19 @@ class World:
 
 
 def attempts(targets):
-    """A script that connects to each [HOST, PORT]; prints a line each: milliseconds and error."""
-    return "".join(
-        f"begin=$(date +%s%N); why=$(timeout 20 bash -c ': 3<>/dev/tcp/{host}/{port}' 2>&1); "
-        f"echo \"{host} {port} $((($(date +%s%N)-begin)/1000000)) ${{why##*: }}\"\n"
-        for host, port in targets)
+    """A script that connects to each [HOST, PORT]; prints a line each with its error, which must
+    come by itself."""
+    return "".join(f"why=$(timeout 20 bash -c ': 3<>/dev/tcp/{host}/{port}' 2>&1); "
+                   f"echo \"{host} {port} ${{why##*: }}\"\n" for host, port in targets)
 
 
 def results(text):
-    return {(host, int(port)): (int(took), why) for host, port, took, why in
-            re.findall(r"^(\S+) (\d+) (\d+) (.*)$", text, re.M)}
+    return {(host, int(port)): why for host, port, why in
+            re.findall(r"^(\S+) (\d+) (.*)$", text, re.M)}
 
 
 def network(lab, *command, **more):
-    return lab.run(*command, options=("--network",), **more)
+    return lab.run(*command, options=("--network", "--timeout-seconds", "100"), **more)
 
 
 def test_reaches(lab):
@@ -157,7 +155,8 @@ def test_reaches(lab):
         for text in (f"nameserver {LINK_RESOLVER}\n", WORLD4, WORLD6, "\n5\n", "\n6\n", "ping4\n",
                      "ping6\n"):
             assert text in done.out, (text, done)
-        assert {line.split()[1] for line in world.world.lines} == {HOST4, HOST6}, world.world.lines
+        eventually(lambda: {line.split()[1] for line in world.world.lines} == {HOST4, HOST6}, 120,
+                   "their servers saw nobody but the host")
 
 
 def test_refused(lab):
@@ -165,12 +164,11 @@ def test_refused(lab):
     with World(lab) as world:
         world.serve_world()
         done = network(lab, attempts([(WORLD4, 81), (WORLD6, 81), (LINK_RESOLVER, 53)]) +
-                       f"bash -c 'exec 3<>/dev/udp/{WORLD4}/81; echo x >&3; timeout 9 head -n 1 <&3'"
+                       f"bash -c 'exec 3<>/dev/udp/{WORLD4}/81; echo x >&3; timeout 60 head -n 1 <&3'"
                        " 2>&1; true")
         found = results(done.out)
         for target in ((WORLD4, 81), (WORLD6, 81)):
-            took, why = found[target]
-            assert why == "Connection refused" and took < QUICK_S * 1000, done
+            assert found[target] == "Connection refused", done
         assert "standard input': Connection refused" in done.out, done
 
 
@@ -187,10 +185,10 @@ def test_resolver_on_loopback(lab):
                        attempts([(LINK_RESOLVER, 80), ("127.0.0.53", 80), ("192.0.0.5", 53)]))
         assert "nameserver fd70:7972:6f00::4" in done.out, done
         assert "\n3\n200\n1\n" in done.out, done
-        for (host, _), (_, why) in results(done.out).items():
+        for (host, _), why in results(done.out).items():
             assert why in ("No route to host", "Connection refused"), (host, done)
-        heard = [line.split()[0] for line in world.host.lines]
-        assert "dns-tcp" in heard and "http" not in heard, heard
+        eventually(lambda: "dns-tcp" in str(world.host.lines), 120, "it was asked by TCP")
+        assert "http" not in str(world.host.lines), world.host.lines
 
 
 def test_bulk(lab):
@@ -200,7 +198,7 @@ def test_bulk(lab):
         size = 64 << 20
         done = network(
             lab, f"head -c {size} /dev/zero > /tmp/up; curl -sS -T /tmp/up http://{WORLD4}/up & "
-            f"curl -sS http://{WORLD4}/{size} | sha256sum; wait", seconds=120)
+            f"curl -sS http://{WORLD4}/{size} | sha256sum; wait")
         block = bytes(range(256)) * 256
         assert hashlib.sha256(block * (size // len(block))).hexdigest() in done.out, done
         assert hashlib.sha256(bytes(size)).hexdigest() in done.out, done
@@ -219,33 +217,32 @@ def test_forbidden(lab):
         world.serve_world()
         world.host.serve("http", "::", "80", "--", "udp", "0.0.0.0", "7")
         done = network(lab, attempts(FORBIDDEN) +
-                       f"bash -c 'exec 3<>/dev/udp/{HOST4}/7; echo x >&3; timeout 5 head -n 1 <&3'"
-                       " 2>&1; curl -sS -m 20 http://127.0.0.1/1 2>&1", seconds=120, code=7)
+                       f"bash -c 'exec 3<>/dev/udp/{HOST4}/7; echo x >&3; timeout 60 head -n 1 <&3'"
+                       " 2>&1; curl -sS -m 60 http://127.0.0.1/1 2>&1", seconds=120, code=7)
         found = results(done.out)
         assert set(found) == set(FORBIDDEN), done
-        for target, (took, why) in found.items():
+        for target, why in found.items():
             assert why == ("Permission denied" if ":" in target[0] else "No route to host"), \
                 (target, why, done)
-            assert took < QUICK_S * 1000, (target, took)
         assert "No route to host" in done.out and "connect to server" in done.out, done
         assert not world.host.lines, world.host.lines
         # An address that comes later is the host's too; one that nobody has is not.
         world.host.address("10.9.9.9/32", "lo")
         done = network(lab, attempts([("10.9.9.9", 80)]))
-        assert results(done.out)[("10.9.9.9", 80)][1] == "No route to host", done
+        assert results(done.out)[("10.9.9.9", 80)] == "No route to host", done
 
 
 def test_address_comes(lab):
     """not one connection gets through to an address that becomes the host's meanwhile"""
     with World(lab) as world:
         world.host.serve("http", "::", "80")
-        call = lab.start("run", "--network", ENVIRONMENT, "--", "bash", "-c",
+        call = lab.start("run", "--network", ENVIRONMENT, "--timeout-seconds", "300", "--", "bash", "-c",
                          "echo begun; for i in {1..400}; do "
                          "(exec 3<>/dev/tcp/10.9.9.9/80 && echo through) 2>/dev/null; done; true")
         call.await_text("begun")
         time.sleep(0.5)
         world.host.address("10.9.9.9/32", "lo")
-        done = call.end()
+        done = call.end(300)
         assert done.code == 0 and "through" not in done.out, done
 
 
@@ -255,8 +252,7 @@ def test_no_route(lab):
         world.host.ip("-6", "route", "del", "default")
         world.host.ip("route", "del", "default")
         done = network(lab, attempts([(WORLD4, 80), (WORLD6, 80)]))
-        for took, why in results(done.out).values():
-            assert why == "Network is unreachable" and took < QUICK_S * 1000, done
+        assert set(results(done.out).values()) == {"Network is unreachable"}, done
 
 
 FORGE = r"""
@@ -291,6 +287,7 @@ def test_forged(lab):
         done = network(lab, f"cat > /tmp/forge <<'END'\n{FORGE}\nEND\nperl /tmp/forge && "
                        f"bash -c 'exec 3<>/dev/udp/{WORLD4}/7; echo honest >&3; head -n 1 <&3'")
         assert done.out == "sent\nhonest\n", done
+        eventually(lambda: "udp" in str(world.world.lines), 120, "the honest one arrives")
         assert not [line for line in world.world.lines if "heard" in line], world.world.lines
         assert len([line for line in world.world.lines if "udp" in line]) == 1, world.world.lines
 
@@ -310,7 +307,7 @@ def test_nobody_comes_in(lab):
                                  text=True, check=True, stdout=subprocess.PIPE).stdout
         assert ":5353 " not in sockets, sockets
         text = second.sh(attempts([(HOST4, 5353)]))
-        assert results(text)[(HOST4, 5353)][1] == "No route to host", text
+        assert results(text)[(HOST4, 5353)] == "No route to host", text
         server.signal(signal.SIGINT)
         server.end()
         first.delete()
@@ -360,15 +357,15 @@ def test_passt_dies(lab):
         old = world.passt()
         for pid in old:
             kill(pid)
-        eventually(lambda: world.passt() and not set(world.passt()) & set(old), 30, "a new passt")
+        eventually(lambda: world.passt() and not set(world.passt()) & set(old), 120, "a new passt")
         for pid in world.pyro_net():
             kill(pid)
-        eventually(lambda: lab.json("vm", "network-info", vm)["reason"], 20, "a reason")
-        eventually(lambda: not world.passt(), 20, "passt is gone too")
+        eventually(lambda: lab.json("vm", "network-info", vm)["reason"], 120, "a reason")
+        eventually(lambda: not world.passt(), 120, "passt is gone too")
         info = lab.json("vm", "network-info", vm)
         assert info["guest_ip"] is None and "pyro-net" in info["reason"], info
-        wait = "for i in $(seq 100); do grep -q 0 /sys/class/net/eth0/carrier && exit; sleep 0.1; done"
-        lab.call("vm", "exec", vm, "--", f"{wait}; exit 1", code=0)
+        wait = "for i in $(seq 600); do grep -q 0 /sys/class/net/eth0/carrier && exit; sleep 0.1; done"
+        lab.call("vm", "exec", vm, "--timeout-seconds", "100", "--", f"{wait}; exit 1", code=0)
 
 
 def test_passt_hangs(lab):
@@ -379,8 +376,8 @@ def test_passt_hangs(lab):
         assert ws.sh(f"curl -sS http://{WORLD4}/3 | wc -c") == "3\n"
         for pid in world.passt():
             os.kill(pid, signal.SIGSTOP)
-        again = f"for i in 1 2 3 4 5; do curl -sS -m 8 http://{WORLD4}/3 | wc -c | grep 3 && exit; done"
-        assert ws.sh(f"({again}) 2>/dev/null", seconds=90) == "3\n"
+        again = f"until curl -sS -m 8 http://{WORLD4}/3 | wc -c | grep 3; do :; done 2>/dev/null"
+        assert ws("exec", "--timeout-seconds", "100", "--", again, code=0)["stdout"] == "3\n"
         ws.delete()
 
 
@@ -396,9 +393,9 @@ def test_all_end_together(lab):
             for pid in lab.pids(victim):
                 kill(pid)
             if victim in ("pyro-supervisor", "qemu-system"):
-                eventually(lambda: not world.host.members(), 20, f"all gone with {victim}")
+                eventually(lambda: not world.host.members(), 120, f"all gone with {victim}")
             lab.json("vm", "delete", vm)
-            eventually(lambda: not world.host.members(), 20, f"all gone after {victim}")
+            eventually(lambda: not world.host.members(), 120, f"all gone after {victim}")
 
 
 def test_jail(lab):
@@ -455,11 +452,11 @@ def test_probe(lab):
     with World(lab) as world:
         world.serve_world()
         assert lab.json("demo", "--network")["network_ok"] is True
-        assert lab.json("prepare", "--network", seconds=120)["network_prepared"] is True
+        assert lab.json("prepare", "--network")["network_prepared"] is True
         assert lab.json("prepare")["network_prepared"] is True
         world.world.ip("link", "set", "wire", "down")
         world.host.ip("route", "flush", "table", "main")
-        error = lab.error("demo", "--network", seconds=120)
+        error = lab.error("demo", "--network")
         assert "the host of its packages" in error["message"] and "deb.debian.org" in \
             error["message"], error
 

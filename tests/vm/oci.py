@@ -156,7 +156,7 @@ def test_prepared(lab):
     """prepare proves an image, and doctor says WARM of it and COLD of another"""
     own_cache(lab)
     with Server(Image(shell())) as server:
-        done = lab.json("prepare", server.name, seconds=120)
+        done = lab.json("prepare", server.name)
         assert done["environment"] == server.name, done
         loop = lab.json("doctor", "--environment", server.name)["daily_loop"]
         assert loop["status"] == "WARM" and os.path.dirname(loop["manifest_path"]).endswith("daily")

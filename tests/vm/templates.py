@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from lab import ENVIRONMENT, GONE_S, Lab, eventually, installed, killed_at
+from lab import ENVIRONMENT, Lab, eventually, installed, killed_at
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def test_wait_interrupted(lab):
     second.await_text("phase=template")
     time.sleep(0.5)
     second.signal(signal.SIGINT)
-    assert second.end(GONE_S).code == 130
+    assert second.end().code == 130
     os.kill(lab.qemu(), signal.SIGCONT)
     assert first.end().out == "ok\n"
 
@@ -187,8 +187,8 @@ def test_build_of_dead(lab):
     """a half-made template of somebody who was killed is replaced"""
     lab.own_templates()
     call = lab.start("run", ENVIRONMENT, "--", "true")
-    eventually(lab.half_made, 60, "it is half made")
-    eventually(lambda: not kill_all(lab), 30, "they are gone, and their locks")
+    eventually(lab.half_made, 120, "it is half made")
+    eventually(lambda: not kill_all(lab), 120, "they are gone, and their locks")
     call.end()
     assert lab.half_made(), "nobody has removed it yet"
     lab.run("true")

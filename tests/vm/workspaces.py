@@ -13,7 +13,7 @@ import threading
 import time
 
 from host import ordinary_user
-from lab import SLOWER, Workspace, eventually, kill, shape
+from lab import PATIENCE_S, Workspace, eventually, kill, shape
 
 FIELDS = {"workspace_id", "name", "labels", "environment", "state", "vcpu_count", "mem_mib",
           "created_at", "expires_at", "last_activity_at", "network_policy", "allow_host_compat",
@@ -30,13 +30,14 @@ def names(lab):
 
 def test_create(lab):
     """create returns a started workspace with all of its record, and so does status"""
+    begun = time.time()
     ws = lab.workspace("--name", "first", "--label", "a=1", "--label", "b=x=y",
                        "--ttl-seconds", "300", "--mem-mib", "512")
     record = ws.record
     assert FIELDS <= record.keys(), FIELDS - record.keys()
     assert record["workspace_id"].startswith("ws-") and record["name"] == "first", record
     assert record["labels"] == {"a": "1", "b": "x=y"} and record["state"] == "started", record
-    assert abs(record["created_at"] - time.time()) < 60 * SLOWER, record
+    assert begun <= record["created_at"] <= time.time(), record
     assert abs(record["expires_at"] - record["created_at"] - 300) < 1, record
     assert record["workspace_path"] == "/workspace" and record["network_policy"] == "off", record
     assert (record["vcpu_count"], record["mem_mib"], record["reset_count"]) == (1, 512, 0), record
@@ -77,7 +78,7 @@ def test_discovery(lab):
     assert "'b'" in lab.error("workspace", "create", "--name", "b")["message"]
     assert "fast" in lab.error("workspace", "create", "--network-policy", "fast")["message"]
     calls = [lab.start("workspace", "create", "--name", "same") for _ in range(2)]
-    assert sorted(call.end(60).code for call in calls) in ([0, 2], [0, 125])
+    assert sorted(call.end().code for call in calls) in ([0, 2], [0, 125])
     lab.json("workspace", "delete", "same")
     assert len(lab.vm_dirs()) == 2, "a refused create leaves nothing"
     a.delete()
@@ -112,14 +113,14 @@ def test_stop_and_start(lab):
 
 def test_time_to_live(lab):
     """a workspace is removed at its time and not before, also while clients look at it"""
-    ws = lab.workspace("--ttl-seconds", "12")
-    call = ws.start("echo begun; sleep 100")
+    ws = lab.workspace("--ttl-seconds", "45")
+    call = ws.start("echo begun; sleep 1000")
     call.await_text("begun")
-    while time.time() < ws.record["expires_at"] - 3:
+    while time.time() < ws.record["expires_at"] - 20:
         assert ws.state() == "started"
-    while lab.call(*ws.words("status")).code == 0:
-        assert time.time() < ws.record["expires_at"] + 15
-    done = call.end(20)
+        time.sleep(0.2)
+    eventually(lambda: lab.call(*ws.words("status")).code, 120, "it is gone")
+    done = call.end()
     assert done.code == 125 and time.time() >= ws.record["expires_at"], done
     assert "the workspace was removed: its time to live" in done.err, done
     assert "hint: pyro workspace create --ttl-seconds 3600" in done.err, done
@@ -147,7 +148,7 @@ def test_time_to_live_warning(lab):
 
 def test_time_to_live_unattended(lab):
     """a stopped workspace, and one without supervisor, are removed after their time by any call"""
-    ttl = ("--ttl-seconds", "20")
+    ttl = ("--ttl-seconds", "45")
     stopped, dead = lab.workspace(*ttl), lab.workspace(*ttl)
     stopped("stop")
     kill(lab.supervisor())
@@ -168,12 +169,12 @@ def test_twenty(lab):
 
     def use(i):
         with turns:
-            ws = lab.workspace("--name", f"w{i}", seconds=120)
-            assert ws.sh(f"echo {i} >f; cat f", seconds=120) == f"{i}\n"
-            ws("file write", "g", "--text", "g", seconds=120)
-            ws("reset", seconds=120)
-            assert ws("file list", seconds=120)["count"] == 0
-            ws("delete", seconds=120)
+            ws = lab.workspace("--name", f"w{i}")
+            assert ws.sh(f"echo {i} >f; cat f") == f"{i}\n"
+            ws("file write", "g", "--text", "g")
+            ws("reset")
+            assert ws("file list")["count"] == 0
+            ws("delete")
 
     def attempt(i):
         try:
@@ -354,7 +355,7 @@ def test_seed_large(lab):
     diff = ws("diff")
     assert [entry["path"].removeprefix("/workspace/") for entry in diff["entries"]] == \
         ["d7/f7", "d8/f8"], diff["summary"]
-    ws("export", ".", "--output", f"{lab.dir}/out", seconds=120)
+    ws("export", ".", "--output", f"{lab.dir}/out")
     done = subprocess.run(["diff", "-rq", tree, f"{lab.dir}/out"], stdout=subprocess.PIPE,
                           text=True, check=False)
     assert len(done.stdout.splitlines()) == 2, done.stdout
@@ -367,7 +368,7 @@ def on_terminal(lab, *words):
     process = subprocess.Popen([*lab.pyro, *words], env={**lab.env, "TERM": "xterm-256color"},
                                stdin=side, stdout=side, stderr=side)
     os.close(side)
-    text, deadline = b"", time.monotonic() + 90
+    text, deadline = b"", time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if not select.select([main], [], [], 0.2)[0]:
             continue
@@ -376,7 +377,7 @@ def on_terminal(lab, *words):
         except OSError:  # the other side is closed
             break
     os.close(main)
-    assert process.wait(10) == 0, text.decode(errors="replace")
+    assert process.wait(PATIENCE_S) == 0, text.decode(errors="replace")
     return text.decode(errors="replace")
 
 
@@ -392,7 +393,7 @@ def test_exec(lab):
     assert done["execution_mode"] == "guest_serial" and done["timed_out"] is False, done
     assert ws.exec("printf", "%s|", "a b", "", "c'd")["stdout"] == "a b||c'd|"
     ws.exec("no-such-program", "x", code=127)
-    done = ws("exec", "--timeout-seconds", "1", "--", "echo begun; sleep 100 & sleep 100", code=124)
+    done = ws("exec", "--timeout-seconds", "2", "--", "echo begun; sleep 100 & sleep 100", code=124)
     assert done["timed_out"] and done["stdout"] == "begun\n" and done["sequence"] == 4, done
     done = ws.exec("yes 0123456 | head -c 3M; echo; echo end")
     assert done["stdout_truncated"] and done["stdout_bytes"] == (3 << 20) + 5, done["stdout_bytes"]
@@ -438,32 +439,38 @@ def test_exec_together(lab):
     assert all(entries[f"begun {i}\n"]["state"] == "running" for i in range(4)), entries
     first = entries["begun 0\n"]["sequence"]
     assert ws("cancel", str(first))["cancelled"] is True
-    assert calls[0].end(10).code not in (0, 124)
+    assert calls[0].end().code not in (0, 124)
     assert ws("cancel", str(first))["cancelled"] is False, "it had ended already"
     assert ws.error("cancel", "99")["code"] == "not_found"
     for number, call in ((signal.SIGINT, calls[1]), (signal.SIGTERM, calls[2])):
         call.signal(number)
-        assert call.end(5).code == 128 + number
-    eventually(lambda: "774" not in ws.sh("pgrep -af 'sleep 77[0-2]' | grep -v pgrep; true"), 20,
+        assert call.end().code == 128 + number
+    eventually(lambda: "774" not in ws.sh("pgrep -af 'sleep 77[0-2]' | grep -v pgrep; true"), 120,
                "cancelled in the guest")
     assert ws.sh("pgrep -af 'sleep 773' | grep -v pgrep | wc -l") != "0\n"
-    entries = {entry["stdout"]: entry for entry in ws("logs")["entries"]}
-    assert [entries[f"begun {i}\n"]["state"] for i in range(4)] == ["cancelled"] * 3 + ["running"]
+    entries = {}
+
+    def states():
+        entries.update({entry["stdout"]: entry for entry in ws("logs")["entries"]})
+        return [entries[f"begun {i}\n"]["state"] for i in range(4)]
+    eventually(lambda: states() == ["cancelled"] * 3 + ["running"], 120, "the three are on record")
     assert entries["begun 0\n"]["exit_code"] is None or entries["begun 0\n"]["exit_code"] > 128
     ws("cancel", str(entries["begun 3\n"]["sequence"]))
-    calls[3].end(10)
+    calls[3].end()
     ws.delete()
 
 
 def test_exec_orphaned(lab):
     """a client that is killed neither ends its command nor loses the output"""
     ws = lab.workspace()
-    call = ws.start("echo begun; sleep 1; seq 100000; echo end >&2; touch ended")
+    call = ws.start("echo begun; until [ -e go ]; do sleep 0.1; done; seq 100000; echo end >&2; "
+                    "mv go ended")
     call.await_text("begun")
     kill(call.pid)
     call.end()
     assert ws("logs")["entries"][0]["state"] == "running"
-    entry = eventually(lambda: [e for e in ws("logs")["entries"] if e["state"] != "running"], 20,
+    ws("file write", "go", "--text", "")
+    entry = eventually(lambda: [e for e in ws("logs")["entries"] if e["state"] != "running"], 120,
                        "the command ended")[0]
     assert entry["state"] == "finished" and entry["exit_code"] == 0, entry
     assert entry["stdout"] == "begun\n" + "".join(f"{i + 1}\n" for i in range(100000))
@@ -493,9 +500,10 @@ def test_reset(lab):
     ws("snapshot create", "stopped")
     ws("start")
     dirty("two")
+    begun = time.time()
     reset = ws("reset")
     assert reset["workspace_reset"]["snapshot_name"] == "baseline" and reset["reset_count"] == 1
-    assert abs(reset["last_reset_at"] - time.time()) < 10 * SLOWER
+    assert begun <= reset["last_reset_at"] <= time.time()
     assert (reset["name"], reset["labels"], reset["workspace_id"]) == ("r", {"k": "v"}, ws.id)
     assert reset["created_at"] == ws.record["created_at"], "its identity stays"
     assert ws("logs")["count"] == 0
@@ -553,16 +561,16 @@ def test_reset_together(lab):
     call = ws.start("echo begun; sleep 100")
     call.await_text("begun")
     resets = [lab.start(*ws.words("reset", "--json")) for _ in range(2)]
-    codes = [reset.end(30) for reset in resets]
+    codes = [reset.end() for reset in resets]
     assert any(done.code == 0 for done in codes), [str(done) for done in codes]
     assert all(done.code == 0 or "busy" in done.out for done in codes), [str(d) for d in codes]
-    done = call.end(10)
+    done = call.end()
     assert done.code == 125 and "reset" in done.err, done
     assert ws("logs")["count"] == 0 and ws.sh("echo works") == "works\n"
     call = ws.start("echo begun; sleep 100")
     call.await_text("begun")
     lab.call(*ws.words("stop"), code=0)
-    done = call.end(10)
+    done = call.end()
     assert done.code == 125 and "stopped" in done.err, done
     entry = ws("logs")["entries"][-1]
     assert entry["state"] == "interrupted" and entry["stdout"] == "begun\n", entry
@@ -570,7 +578,7 @@ def test_reset_together(lab):
     call = ws.start("echo begun; sleep 100")
     call.await_text("begun")
     ws.delete()
-    done = call.end(10)
+    done = call.end()
     assert done.code == 125 and "pyro: " in done.err, done
 
 
