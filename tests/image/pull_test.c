@@ -132,7 +132,7 @@ TEST("two pulls at once: one builds, the other waits, and both find it installed
 	int status;
 	pid_t pid;
 
-	test_deadline(300);
+	test_deadline(600);
 	pid = fork();
 	if (pid == 0)
 		_exit(pull(&told, &err) < 0 || !strstr(told.phases, "install "));
@@ -242,7 +242,7 @@ TEST("space that runs out half-way is a clear error that leaves nothing")
 	struct told told = {.fill = filler};
 	struct pyro_error err;
 
-	test_deadline(120);
+	test_deadline(600);
 	mount_cache(root, "size=700m");
 	CHECK(pull(&told, &err) < 0);
 	CHECK_INT(err.code, PYRO_E_NO_SPACE);
