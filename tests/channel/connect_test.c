@@ -32,13 +32,17 @@ static int listen_on(int family, int *ret_port)
 	return fd;
 }
 
-/* A port where nothing listens: it was free a moment ago. */
+/* A port where nothing listens, and nobody else can: it stays bound. */
 static int closed_port(void)
 {
-	int port, fd = listen_on(AF_INET, &port);
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(address);
 
-	(void)close(fd);
-	return port;
+	CHECK_INT(bind(fd, (struct sockaddr *)&address, len), 0);
+	CHECK_INT(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	return ntohs(address.sin_port);
 }
 
 static struct run *start_connect(struct agent *agent, int port)
