@@ -21,7 +21,7 @@
 
 #define READ_CHUNK (64 * 1024)
 #define LOCK_POLL_MS 20
-#define WRITE_LOCK_MS 10000
+#define WRITE_LOCK_MS 60000
 
 int file_read_fd(int fd, const char *path, struct buf *out, struct pyro_error *err)
 {

@@ -2,22 +2,30 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/proc.h"
+#include "base/trash.h"
 #include "helper/confine.h"
 #include "tar/unpack.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MEMORY_BYTES ((rlim_t)2 << 30)
 #define CPU_SECONDS 3600
+#define REMNANT ".pyro-"
+#define YOUNG_SECONDS 60 /* may be about to be locked */
 
 /* What the child has to say, as hostile as the stream. */
 struct outcome {
@@ -148,6 +156,36 @@ static int no_place(const char *path, int errnum, struct pyro_error *err)
 	return err_hint(err, "make it with mkdir -p first");
 }
 
+/* Has the name of a temporary directory, and nobody holds its lock: a kill has left it. */
+static bool is_remnant(int parent, const char *name)
+{
+	AUTO_FD int fd = -1;
+	struct stat st;
+
+	if (strncmp(name, REMNANT, strlen(REMNANT)) != 0 ||
+	    strspn(name + strlen(REMNANT), "0123456789abcdef") != strlen(name) - strlen(REMNANT))
+		return false;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+	       time(NULL) - st.st_mtime > YOUNG_SECONDS && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* What earlier exports have left beside `temporary`. */
+static void remove_remnants(const char *temporary)
+{
+	const char *slash = strrchr(temporary, '/');
+	AUTO_FREE char *parent =
+		slash ? mem_strndup(temporary, (size_t)(slash + 1 - temporary)) : mem_strdup(".");
+	DIR *dir = opendir(parent);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (is_remnant(dirfd(dir), entry->d_name))
+			(void)trash_remove(dirfd(dir), entry->d_name, NULL);
+	if (dir)
+		(void)closedir(dir);
+}
+
 int place_export(const char *path, const char *temporary, int64_t bytes_max, struct tally *ret,
 		 const char **ret_type, struct pyro_error *err)
 {
@@ -157,11 +195,14 @@ int place_export(const char *path, const char *temporary, int64_t bytes_max, str
 
 	if (check_place(path, err) < 0)
 		return -1;
+	remove_remnants(temporary);
 	if (mkdir(temporary, 0700) < 0)
 		return no_place(path, errno, err);
 	dir_fd = open(temporary, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir_fd < 0)
 		(void)err_sys(err, errno, "open '%s'", temporary);
+	else if (flock(dir_fd, LOCK_EX) < 0)
+		(void)err_sys(err, errno, "lock '%s'", temporary);
 	else if (unpack_in(dir_fd, bytes_max, &unpacked, err) == 0) {
 		*ret_type = type_of(dir_fd);
 		r = move_into_place(dir_fd, &unpacked, path, err);

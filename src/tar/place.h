@@ -1,10 +1,12 @@
 /*
  * place: puts an export in its place, which may not exist yet.
  *
- * It is unpacked beside it, in a directory whose name the caller gives (who removes it if this
- * process is killed), and then put there by one rename that replaces nothing; so there is all of it
- * or nothing, whatever fails. The stream is read by a child that can open and write nothing but
- * what is in that directory: who takes over the reader of archives has won no more.
+ * It is unpacked beside it, in a directory whose name the caller gives, and then put there by one
+ * rename that replaces nothing; so there is all of it or nothing, whatever fails. If this process
+ * is killed, the caller removes the directory; if both are, the next export beside it does: it is
+ * locked as long as it is used, and its name is `.pyro-` and hex digits. The stream is read by a
+ * child that can open and write nothing but what is in that directory: who takes over the reader of
+ * archives has won no more.
  */
 #ifndef TAR_PLACE_H
 #define TAR_PLACE_H

@@ -157,6 +157,29 @@ def test_snapshot_killed(lab):
     ws.delete()
 
 
+def test_export_remnant(lab):
+    """what an export has left whose processes were killed together goes with the next one there"""
+    ws = lab.workspace()
+    ws.sh("echo data >f")
+    out = f"{lab.dir}/out"
+    os.mkdir(out)
+    os.kill(lab.qemu(), signal.SIGSTOP)
+    call = lab.start(*ws.words("export", "f", "--output", f"{out}/f"))
+    [remnant] = eventually(lambda: os.listdir(out), 10, "it has begun")
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in lab.pids("pyro-tar"):
+            kill(pid, number)
+        call.signal(signal.SIGKILL)
+    call.end()
+    os.kill(lab.qemu(), signal.SIGCONT)
+    ws("export", "f", "--output", f"{out}/f")
+    assert sorted(os.listdir(out)) == [remnant, "f"], "it could be somebody's who just begins"
+    os.utime(f"{out}/{remnant}", (0, 0))
+    ws("export", "f", "--output", f"{out}/g")
+    assert sorted(os.listdir(out)) == ["f", "g"]
+    ws.delete()
+
+
 def test_workspace_terminated(lab):
     """a supervisor that is asked to end stops its workspace in order, with all of its files"""
     ws = lab.workspace()
