@@ -315,11 +315,12 @@ def test_export_hostile(lab):
     assert left == {"f"} and (error.code == 0 or not os.path.lexists(f"{lab.dir}/special")), error
     for path in ("s/pipe", "s/null"):
         ws.error("export", path, "--output", f"{lab.dir}/never")
-    ws.sh("truncate -s 1G t/sparse")
+    os.kill(lab.qemu(), signal.SIGSTOP)
     call = lab.start(*ws.words("export", "t/sparse", "--output", f"{lab.dir}/interrupted"))
     eventually(lambda: lab.pids("pyro-tar"), 120, "it is under way")
     call.signal(signal.SIGINT)
     assert call.end().code == 130
+    os.kill(lab.qemu(), signal.SIGCONT)
     left = [name for name in os.listdir(lab.dir) if name not in ("home", "state", "out", "special")]
     assert not left, left
     ws.delete()
