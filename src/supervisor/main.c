@@ -303,6 +303,8 @@ static int settle_records(struct supervisor *s, struct pyro_error *err)
 	if (s->ending == ENDING_FAILED)
 		return records_set_vm_state(records, s->vm_id, "failed", s->reason.message, NULL,
 					    NULL, err);
+	if (!s->has_run) /* whoever wanted to start it is gone: it is what it was, and why it was */
+		return 0;
 	return records_set_vm_state(records, s->vm_id, "stopped", NULL, NULL, NULL, err);
 }
 
@@ -348,6 +350,7 @@ static int record_start(struct supervisor *s, struct pyro_error *err)
 {
 	struct records *records;
 
+	s->has_run = true;
 	if (s->owner)
 		return 0;
 	records = supervisor_records(s, err);

@@ -119,6 +119,7 @@ struct supervisor {
 	bool is_asked_to_start;
 	bool is_resetting; /* the machine is being replaced */
 	bool is_renewing;  /* and its disk too, by a new one */
+	bool has_run;      /* there was a machine to stop */
 	bool has_lost_network;
 	bool has_work;     /* that, a task, or the end: what main waits for */
 	bool is_finishing; /* the end is being carried out; nothing changes it any more */

@@ -54,3 +54,8 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return ((int (*)(int, const struct sockaddr *, socklen_t))next("connect"))(fd, addr, len);
 }
+
+ssize_t send(int fd, const void *data, size_t len, int flags)
+{
+	return ((ssize_t(*)(int, const void *, size_t, int))next("send"))(fd, data, len, flags);
+}

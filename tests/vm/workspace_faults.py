@@ -180,6 +180,18 @@ def test_export_remnant(lab):
     ws.delete()
 
 
+def test_start_killed(lab):
+    """a failed workspace whose start is killed is failed still, and says why"""
+    ws = lab.workspace()
+    kill(lab.supervisor())
+    lab.check_no_processes()
+    failed = ws("status")
+    assert lab.call(*ws.words("start"), env=killed_at("pyro", "send", 1)).code == -signal.SIGKILL
+    lab.check_no_processes()
+    assert ws("status") == failed and failed["state"] == "failed"
+    ws.delete()
+
+
 def test_workspace_terminated(lab):
     """a supervisor that is asked to end stops its workspace in order, with all of its files"""
     ws = lab.workspace()
