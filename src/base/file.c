@@ -280,7 +280,7 @@ static bool is_same_file(int fd, const char *path)
 /* One attempt: the descriptor, -1 with err, or -2 if somebody else holds the lock. */
 static int try_lock(const char *path, short type, struct pyro_error *err)
 {
-	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	AUTO_FD int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct flock lock = WHOLE_FILE;
 
 	lock.l_type = type;
