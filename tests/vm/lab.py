@@ -236,11 +236,11 @@ class Lab:
 
     # What runs and what is left
 
-    def processes(self):
-        """Living processes that belong to this test: {pid: name}."""
+    def processes(self, name=""):
+        """Living processes that belong to this test, of that name or any: {pid: name}."""
         mark, found = os.path.basename(self.dir), {}
         for pid in filter(str.isdigit, os.listdir("/proc")):
-            if any(mark in read(f"/proc/{pid}/{file}") for file in
+            if read(f"/proc/{pid}/comm").startswith(name[:15]) and any(mark in read(f"/proc/{pid}/{file}") for file in
                    ("cmdline", "environ", "mountinfo")):
                 status = status_of(pid)
                 if status and status["State"][0] not in "ZX":
@@ -248,7 +248,7 @@ class Lab:
         return found
 
     def pids(self, name):
-        return [pid for pid, found in self.processes().items() if found.startswith(name[:15])]
+        return list(self.processes(name))
 
     def qemu(self):
         return eventually(lambda: self.pids("qemu-system"), PATIENCE_S, "QEMU runs")[0]

@@ -332,8 +332,10 @@ def test_export_killed(lab):
     ws.sh("truncate -s 1G big")
     os.mkdir(f"{lab.dir}/out")
     for _ in range(3):
+        os.kill(lab.qemu(), signal.SIGSTOP)
         call = lab.start(*ws.words("export", "big", "--output", f"{lab.dir}/out/big"))
         kill(eventually(lambda: lab.pids("pyro-tar"), 120, "pyro-tar")[0])
+        os.kill(lab.qemu(), signal.SIGCONT)
         done = call.end()
         assert done.code == 125 and os.listdir(f"{lab.dir}/out") == [], done
     ws.delete()
