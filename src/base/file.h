@@ -20,7 +20,8 @@ int file_read(const char *path, struct buf *out, struct pyro_error *err);
 int file_read_fd(int fd, const char *path, struct buf *out, struct pyro_error *err);
 /*
  * Replaces path as a whole: temporary file, fsync, rename, fsync of the directory. The temporary
- * file has always the same name and is locked, so what a kill has left of it goes with the next one.
+ * file has always the same name and is locked, so what a kill has left of it goes with the next
+ * one.
  */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pyro_error *err);
