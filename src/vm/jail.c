@@ -48,18 +48,25 @@ uid_t jail_uid(const char *vm_id)
 	return UID_BASE + hash % UID_SPAN;
 }
 
+/* Not for everybody, and the group is not one with other powers. */
+static bool is_for_group(const struct stat *st)
+{
+	return (st->st_mode & 066) == 060 && st->st_gid != 0;
+}
+
 char *jail_kvm(const char *dir, uid_t uid, struct pyro_error *err)
 {
 	AUTO_FREE char *own = mem_printf("%s/kvm", dir);
 	AUTO_FD int fd = -1;
 	struct stat st = {0};
 
-	if (uid == (uid_t)-1 ||
-	    (stat(KVM_DEVICE, &st) == 0 && ((st.st_mode & 06) == 06 || (st.st_mode & 060) == 060)))
+	if (uid == (uid_t)-1 || (stat(KVM_DEVICE, &st) == 0 && (st.st_mode & 06) == 06))
 		return mem_strdup(KVM_DEVICE);
 	(void)unlink(own);
 	if (mknod(own, S_IFCHR | 0600, st.st_rdev) == 0 && chown(own, uid, uid) == 0)
 		fd = open(own, O_RDWR | O_CLOEXEC); /* not where devices are forbidden */
+	if (fd < 0 && is_for_group(&st))
+		return mem_strdup(KVM_DEVICE);
 	if (fd < 0) {
 		(void)err_sys(err, errno, "make '%s', a KVM that QEMU's user may open", own);
 		(void)err_hint(err, "chmod 666 /dev/kvm");
@@ -100,7 +107,7 @@ static void add_setpriv(struct argv *a, const struct jail *jail)
 	argv_add(a, "/usr/bin/setpriv", NULL);
 	argv_addf(a, "--reuid=%u", (unsigned)jail->uid);
 	argv_addf(a, "--regid=%u", (unsigned)jail->uid);
-	if (jail->kvm && stat(jail->kvm, &st) == 0 && (st.st_mode & 060) == 060)
+	if (jail->kvm && stat(jail->kvm, &st) == 0 && is_for_group(&st))
 		argv_addf(a, "--groups=%u", (unsigned)st.st_gid);
 	else
 		argv_add(a, "--clear-groups", NULL);

@@ -48,8 +48,9 @@ struct jail {
 uid_t jail_uid(const char *vm_id);
 
 /*
- * The device that uid may use as /dev/kvm, owned by the caller. Where the host's is for its owner
- * only, as kernels make it, a user id of its own needs a node of its own: it is made in dir.
+ * The device that uid may use as /dev/kvm, owned by the caller. Where the host's is not for
+ * everybody, a user id of its own gets a node of its own, made in dir; only where devices are
+ * forbidden there, it gets the group of the host's.
  */
 char *jail_kvm(const char *dir, uid_t uid, struct pyro_error *err);
 

@@ -7,15 +7,16 @@ from lab import ENVIRONMENT
 
 def run_with_node(lab, owner, mode):
     """Runs a command where /dev/kvm is of that owner and mode."""
-    script = f"mknod $HOME/kvm c 10 232; chown {owner} $HOME/kvm; chmod {mode} $HOME/kvm; " \
+    script = f"rm -f $HOME/kvm; mknod $HOME/kvm c 10 232; chown {owner} $HOME/kvm; chmod {mode} $HOME/kvm; " \
              "mount --bind $HOME/kvm /dev/kvm"
     return json.loads(in_namespace(lab, script, "run", ENVIRONMENT, "--json", "--", "true").stdout)
 
 
 def test_kvm_of_root(lab):
-    """a /dev/kvm that only root may open serves root's guests, which are not root themselves"""
-    run = run_with_node(lab, "0:0", "600")
-    assert run["accel"] == "kvm", run
+    """a /dev/kvm that not everybody may open serves root's guests, which are not root themselves"""
+    for owner, mode in (("0:0", "600"), ("0:0", "660"), (f"0:{USER + 1}", "660")):
+        run = run_with_node(lab, owner, mode)
+        assert run["accel"] == "kvm", (owner, mode, run)
 
 
 def test_kvm_of_group(lab):
