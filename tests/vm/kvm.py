@@ -7,8 +7,8 @@ from lab import ENVIRONMENT
 
 def run_with_node(lab, owner, mode):
     """Runs a command where /dev/kvm is of that owner and mode."""
-    script = f"rm -f $HOME/kvm; mknod $HOME/kvm c 10 232; chown {owner} $HOME/kvm; chmod {mode} $HOME/kvm; " \
-             "mount --bind $HOME/kvm /dev/kvm"
+    script = f"rm -f $HOME/kvm; mknod $HOME/kvm c 10 232; chown {owner} $HOME/kvm; " \
+             f"chmod {mode} $HOME/kvm; mount --bind $HOME/kvm /dev/kvm"
     return json.loads(in_namespace(lab, script, "run", ENVIRONMENT, "--json", "--", "true").stdout)
 
 
