@@ -111,6 +111,17 @@ int file_write_at(int fd, const void *data, size_t len, int64_t at, struct pyro_
 	return 0;
 }
 
+int file_drain(int fd, struct pyro_error *err)
+{
+	char block[4096];
+	ssize_t n;
+
+	do
+		n = read(fd, block, sizeof(block));
+	while (n > 0 || (n < 0 && errno == EINTR));
+	return n < 0 ? err_sys(err, errno, "read") : 0;
+}
+
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode,
 		      struct pyro_error *err)
 {

@@ -29,6 +29,8 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
 int file_write_all(int fd, const void *data, size_t len, struct pyro_error *err);
 /* The same of a file, from an offset on. */
 int file_write_at(int fd, const void *data, size_t len, int64_t at, struct pyro_error *err);
+/* Reads until the end what nobody needs, so that who sends it can finish. */
+int file_drain(int fd, struct pyro_error *err);
 /* Copies a regular file; sparse stays sparse, and the file system shares blocks if it can. */
 int file_copy(const char *from, const char *to, mode_t mode, struct pyro_error *err);
 /* fsync of a directory, so that renames in it are durable. */

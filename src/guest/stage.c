@@ -1,6 +1,7 @@
 #include "guest/stage.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "guest/root.h"
 
@@ -393,6 +394,9 @@ static int unpack_all(struct unpack *u, struct pyro_error *err)
 	/* A sender that died may have stopped between two entries. */
 	if (u->is_ended)
 		return err_set(err, PYRO_E_INVALID, "the archive has no end");
+	/* Padding comes, and then the sender's word that all went well with it. */
+	if (file_drain(u->fd, err) < 0)
+		return -1;
 	sort_whiteouts(u->stage);
 	return finish_dirs(u, err);
 }

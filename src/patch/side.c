@@ -1,6 +1,7 @@
 #include "patch/side.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/redact.h"
 #include "patch/path.h"
@@ -232,8 +233,7 @@ static int read_all(struct side *side, struct archive *in, struct stream *stream
 	/* A sender that died between two entries must not look as if the others were deleted. */
 	if (stream->is_ended)
 		return err_set(err, PYRO_E_PROTOCOL, "read %s: it has no end", what);
-	while (read(stream->fd, stream->block, sizeof(stream->block)) > 0)
-		; /* the padding, so that the sender can finish */
+	(void)file_drain(stream->fd, NULL); /* the padding */
 	return sort_files(side, what, err);
 }
 

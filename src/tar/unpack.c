@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "tar/tally.h"
 
 #include <archive.h>
@@ -300,7 +301,7 @@ static int take_all(struct unpack *u, struct pyro_error *err)
 	/* A sender that died may have stopped between two entries: the end is two zero blocks. */
 	if (u->is_ended || !u->is_any)
 		return err_set(err, PYRO_E_PROTOCOL, "what the guest sends stops before its end");
-	return 0;
+	return file_drain(STDIN_FILENO, err); /* the padding */
 }
 
 /* Directories last and the deepest first: their modes may forbid to enter them. */

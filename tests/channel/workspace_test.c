@@ -696,6 +696,24 @@ TEST("what is no archive, or a part of one, changes nothing")
 	CHECK_STR(says(agent, "cat d/f z"), "old\nold\n");
 }
 
+TEST("a put waits for its sender's word that all of the archive was sent well")
+{
+	struct agent *agent = start_agent();
+	AUTO_BUF struct buf b = BUF_INIT(64 * 1024);
+	struct run *run = start(agent, "put", json_pack("{s:s}", "path", ""));
+
+	add_file(&b, "f", "new");
+	end_archive(&b);
+	mux_send(run->call, MUX_IN, b.data, b.len);
+	pause_ms(agent, 200);
+	CHECK(!run->is_over);
+	CHECK_STR(says(agent, "ls -A"), "");
+	mux_send(run->call, MUX_IN, b.data + b.len - 512, 512);
+	mux_send(run->call, MUX_IN, NULL, 0);
+	finish(run);
+	CHECK_INT(number(run, "created"), 1);
+}
+
 TEST("links of the tree that are in the way are replaced, not followed")
 {
 	struct agent *agent = start_agent();
@@ -920,6 +938,7 @@ TEST("of two puts at once the second waits for the first")
 	CHECK(!b->is_over);
 	end_archive(&first);
 	mux_send(a->call, MUX_IN, first.data + first.len - 1024, 1024);
+	mux_send(a->call, MUX_IN, NULL, 0);
 	finish(a);
 	finish(b);
 	CHECK_INT(number(a, "created"), 1);
