@@ -1,7 +1,7 @@
 /*
  * One JSON text per line in both directions: a greeting from QEMU, then commands and answers in
- * order, with events between them. With one call at a time, the next line that is neither greeting
- * nor event is the answer.
+ * order, with events between them. One call at a time; its answer bears its number, so that the
+ * late answer of a call that nobody waits for any more is not taken for the next one's.
  */
 #include "vm/qmp.h"
 
@@ -30,6 +30,7 @@ struct qmp {
 	bool has_answer;   /* or the connection ended: see is_down */
 	bool is_port_open; /* a VSERPORT_CHANGE event said so */
 	bool is_down;
+	json_int_t id; /* of the latest call, from 1 on */
 	json_t *answer;
 	char migration_status[32];
 };
@@ -49,6 +50,18 @@ static void note_event(struct qmp *qmp, const char *event, const json_t *message
 		qmp->is_migrated = true;
 }
 
+/*
+ * QEMU has no number for an error about a line that it could not read. Whose it was matters little:
+ * a call may fail by it, but never succeed.
+ */
+static bool is_answer(const struct qmp *qmp, const json_t *message)
+{
+	const json_t *id = json_object_get(message, "id");
+
+	return id ? json_is_integer(id) && json_integer_value(id) == qmp->id
+		  : json_object_get(message, "error") != NULL;
+}
+
 static void take_line(struct qmp *qmp, const char *line, size_t len)
 {
 	json_t *message = json_loadb(line, len, 0, NULL);
@@ -58,7 +71,7 @@ static void take_line(struct qmp *qmp, const char *line, size_t len)
 		qmp->has_greeting = true;
 	} else if (event) {
 		note_event(qmp, event, message);
-	} else if (message && !qmp->has_answer) {
+	} else if (!qmp->has_answer && is_answer(qmp, message)) {
 		qmp->answer = json_incref(message);
 		qmp->has_answer = true;
 	}
@@ -163,7 +176,8 @@ int qmp_handshake(struct qmp *qmp, int64_t deadline, struct pyro_error *err)
 static int exchange(struct qmp *qmp, const char *command, json_t *args, int pass_fd, json_t **ret,
 		    int64_t deadline, struct pyro_error *err)
 {
-	json_t *request = json_pack("{s:s, s:o*}", "execute", command, "arguments", args);
+	json_t *request = json_pack("{s:s, s:o*, s:I}", "execute", command, "arguments", args, "id",
+				    ++qmp->id);
 	AUTO_FREE char *text = json_dumps(request, JSON_COMPACT);
 	const json_t *error;
 
