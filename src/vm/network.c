@@ -22,6 +22,8 @@
 #define DEVICE_FD 3
 #define RESOLV_CONF "/etc/resolv.conf"
 #define TOLD_MAX (64 * 1024)
+#define CHUNK 1024
+#define LAST_WORDS 320 /* of all that was told: those that an error has room for */
 
 struct network {
 	struct loop *loop;
@@ -84,26 +86,35 @@ static void read_resolvers(struct network *n)
 		n->resolvers[0] = mem_strdup("127.0.0.1");
 }
 
-static void report_ready(struct loop_fd *src, uint32_t events)
+/* Whether there was something to read. */
+static bool read_report(struct network *n)
 {
-	struct network *n = src->ctx;
-	char chunk[1024];
-	ssize_t got = read(src->fd, chunk, sizeof(chunk));
+	char chunk[CHUNK];
+	ssize_t got = read(n->report.fd, chunk, sizeof(chunk));
 
-	(void)events;
 	if (got > 0) {
-		buf_append(&n->told, chunk, (size_t)got);
+		buf_append_last(&n->told, chunk, (size_t)got);
 		n->is_decided = n->is_decided || strstr(buf_text(&n->told), LINK_READY);
 	} else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-		loop_remove_fd(n->loop, src);
-		fd_close(&src->fd);
+		loop_remove_fd(n->loop, &n->report);
+		fd_close(&n->report.fd);
 	}
+	return got > 0;
+}
+
+static void report_ready(struct loop_fd *src, uint32_t events)
+{
+	(void)events;
+	(void)read_report(src->ctx);
 }
 
 static void child_exited(struct loop_child *child, int wait_status)
 {
 	struct network *n = child->ctx;
 
+	/* The last it said is why; all that is still in the pipe, which holds no more. */
+	for (int i = 0; i < TOLD_MAX / CHUNK && read_report(n); i++)
+		;
 	log_debug("network: ended with %d: %s", proc_exit_code(wait_status), buf_text(&n->told));
 	n->is_gone = n->is_decided = true;
 	if (!n->vm->is_ending && n->vm->hooks.on_network_gone)
@@ -176,12 +187,14 @@ static json_t *resolvers_of_link(const struct network *n)
 int network_configure(struct vm *vm, int64_t deadline, struct pyro_error *err)
 {
 	struct network *n = vm->network;
+	const char *told;
 
 	if (loop_until(vm->loop, &n->is_decided, deadline, "the network", err) < 0)
 		return -1;
+	told = buf_text(&n->told) + (n->told.len > LAST_WORDS ? n->told.len - LAST_WORDS : 0);
 	if (n->is_gone)
 		return err_set(err, PYRO_E_BOOT_FAILED, "the guest's network did not start: %s",
-			       n->told.len ? buf_text(&n->told) : "pyro-net ended");
+			       *told ? told : "pyro-net ended");
 	return vm_call(vm, "network",
 		       json_pack("{s:i, s:s, s:i, s:s, s:s, s:i, s:s, s:o}", "mtu", LINK_MTU,
 				 "address4", LINK_GUEST4, "prefix4", LINK_PREFIX4, "gateway4",
