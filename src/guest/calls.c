@@ -303,8 +303,7 @@ static int call_thaw(struct request *request, json_t *args, json_t **ret, struct
 {
 	if (unpack(request, args, err, "{}") < 0)
 		return -1;
-	freeze_thaw();
-	*ret = json_object();
+	*ret = json_pack("{s:b}", "was_frozen", (int)freeze_thaw());
 	return 0;
 }
 
@@ -314,10 +313,10 @@ int calls_end(int64_t deadline, struct pyro_error *err)
 
 	/* What waits for a frozen disk cannot be killed; and a freeze may just be coming. */
 	if (is_guest)
-		freeze_thaw();
+		(void)freeze_thaw();
 	r = tree_kill_all(deadline, err);
 	if (is_guest)
-		freeze_thaw();
+		(void)freeze_thaw();
 	return r < 0 || stage == STAGE_INITRAMFS ? r : put_recover(err);
 }
 

@@ -172,7 +172,7 @@ static void send_report(struct exec *exec)
 static void end(struct exec *exec)
 {
 	if (exec->function && exec->function->on_end)
-		exec->function->on_end();
+		exec->function->on_end(exec->call != NULL);
 	if (!exec->call) {
 		free_exec(exec);
 		return;

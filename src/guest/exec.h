@@ -17,6 +17,7 @@
 #include "guest/command.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct exec;
 struct loop;
@@ -40,8 +41,9 @@ struct exec_function {
 	json_t *(*run)(const void *arg, struct pyro_error *err);
 	/* In another child, when the first one was killed; the result waits for it. May be NULL. */
 	int (*undo)(struct pyro_error *err);
-	/* In the agent, when all that is over, however it went. May be NULL. */
-	void (*on_end)(void);
+	/* In the agent, when all that is over, however it went. May be NULL. is_wanted: somebody
+	   waits for the result. */
+	void (*on_end)(bool is_wanted);
 };
 
 /*

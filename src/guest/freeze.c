@@ -18,7 +18,7 @@ static struct loop_timer timer;
 static void on_time(struct loop_timer *src)
 {
 	(void)src;
-	freeze_thaw();
+	(void)freeze_thaw();
 }
 
 void freeze_init(struct loop *agents_loop)
@@ -39,16 +39,18 @@ json_t *freeze_run(const void *arg, struct pyro_error *err)
 	return json_object();
 }
 
-void freeze_limit(void)
+void freeze_limit(bool is_wanted)
 {
+	if (!is_wanted)
+		(void)freeze_thaw();
+	/* In any case: the process may have been given up while the kernel still froze. */
 	loop_set_timer(loop, &timer, deadline_in(FREEZE_MAX_MS));
 }
 
-void freeze_thaw(void)
+bool freeze_thaw(void)
 {
 	AUTO_FD int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	loop_clear_timer(loop, &timer);
-	if (fd >= 0)
-		(void)ioctl(fd, FITHAW, 0);
+	return fd >= 0 && ioctl(fd, FITHAW, 0) == 0;
 }

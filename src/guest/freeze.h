@@ -6,6 +6,7 @@
 #define GUEST_FREEZE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct loop;
 struct pyro_error;
@@ -15,9 +16,9 @@ struct pyro_error;
 void freeze_init(struct loop *loop);
 /* In a process of its own (exec_function), since it waits for the disk: flushes, then freezes. */
 json_t *freeze_run(const void *arg, struct pyro_error *err);
-/* That process ended, however: the time until the thaw begins. */
-void freeze_limit(void);
-/* What is not frozen stays so. */
-void freeze_thaw(void);
+/* That process ended, however: the time until the thaw begins. If nobody waits, it thaws now. */
+void freeze_limit(bool is_wanted);
+/* Whether it was frozen until now; if not, nothing changes. */
+bool freeze_thaw(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "channel/call.h"
 #include "vm/boot.h"
 #include "vm/jail.h"
 #include "vm/network.h"
@@ -23,6 +24,7 @@
 #define MACHINE_ID_BYTES 16
 #define HOST_FULL_BYTES (1024 * 1024) /* a disk grows by 64 KiB and more at once */
 #define FLUSH_MS 15000
+#define THAW_MS 5000
 
 /* n random bytes as hex. */
 static char *random_hex(size_t n)
@@ -181,17 +183,37 @@ static int stop(struct vm *vm, struct pyro_error *err)
 	return result < 0 ? err_wrap(err, "flush the guest's file system") : 0;
 }
 
+/* Fails unless the disk held still until now: a guest does not stay frozen for ever. */
+static int thaw(struct vm *vm, struct pyro_error *err)
+{
+	json_t *result = call_wait(vm->loop, vm->agent, "thaw", NULL,
+				   deadline_in(vm_patience_ms(vm->spec.accel, THAW_MS)), err);
+	bool is_answered = result, was_frozen = json_is_true(json_object_get(result, "was_frozen"));
+
+	json_decref(result);
+	if (is_answered && !was_frozen)
+		return err_set(err, PYRO_E_TIMEOUT,
+			       "the guest's disk did not hold still until its snapshot was taken");
+	return is_answered ? 0 : -1;
+}
+
 static int snapshot(struct vm *vm, const char *tag, struct pyro_error *err)
 {
-	int64_t deadline = deadline_in(vm_patience_ms(vm->spec.accel, FLUSH_MS));
 	int result;
 
-	if (qemu_delete_snapshot(vm, tag, err) < 0 ||
-	    vm_call(vm, "freeze", NULL, deadline, err) < 0)
+	if (qemu_delete_snapshot(vm, tag, err) < 0)
 		return explain(vm, err);
+	if (vm_call(vm, "freeze", NULL, deadline_in(vm_patience_ms(vm->spec.accel, FLUSH_MS)),
+		    err) < 0) {
+		/* It may have come to pass all the same, and its answer come too late. */
+		(void)thaw(vm, NULL);
+		return explain(vm, err);
+	}
 	result = qemu_snapshot(vm, tag, err);
-	/* A guest that does not thaw by our call does so by itself, or is of no use to its user. */
-	(void)vm_call(vm, "thaw", NULL, deadline, NULL);
+	if (thaw(vm, result < 0 ? NULL : err) < 0 && result == 0) {
+		(void)qemu_delete_snapshot(vm, tag, NULL);
+		result = -1;
+	}
 	return result;
 }
 

@@ -171,15 +171,11 @@ static int warm_up(struct vm *vm, struct pyro_error *err)
 	return 0;
 }
 
-/* Frozen, so that its file system is whole: diffs read it without the machine. */
 static int keep_baseline(struct vm *vm, struct pyro_error *err)
 {
 	AUTO_FREE char *tag = disk_tag(DISK_BASELINE);
-	int64_t deadline = boot_deadline(vm);
 
-	if (vm_call(vm, "freeze", NULL, deadline, err) < 0 || qemu_snapshot(vm, tag, err) < 0)
-		return -1;
-	return vm_call(vm, "thaw", NULL, deadline, err);
+	return vm->engine->snapshot(vm, tag, err);
 }
 
 /* From a booted machine to files: the agent must wait for its next client when it is saved. */
