@@ -38,6 +38,16 @@ def make_error(code: str, message: str, hint: str = "", retryable: bool = False)
     return BY_CODE.get(code, PyroError)(code, message, hint, retryable)
 
 
+class Session:
+    """The server's process between two close(), and who waits for its replies."""
+
+    def __init__(self) -> None:
+        self.starting = asyncio.Lock()
+        self.process: asyncio.subprocess.Process | None = None
+        self.reader: asyncio.Task[None] | None = None
+        self.waiting: dict[int, asyncio.Future[Any]] = {}
+
+
 class Server:
     """The tools of a profile or mode; create_server() makes it.
 
@@ -50,10 +60,7 @@ class Server:
         serve = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_serve.py")
         self._command = [sys.executable, "-I", "-S", serve, json.dumps(options, default=os.fspath)]
         self._environment = {**os.environ, "PYRO_LIBRARY": library_path}
-        self._process: asyncio.subprocess.Process | None = None
-        self._reader: asyncio.Task[None] | None = None
-        self._starting = asyncio.Lock()
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._session = Session()
         self._ids = itertools.count(1)
 
     def run(self) -> None:
@@ -76,8 +83,10 @@ class Server:
 
     async def close(self) -> None:
         """Ends the server; calls under way are cancelled. It may be used again."""
-        process, reader, self._process = self._process, self._reader, None
-        self._starting = asyncio.Lock()  # the next loop may be another one
+        # Calls from now on begin another one, maybe of another loop.
+        session, self._session = self._session, Session()
+        async with session.starting:
+            process, reader = session.process, session.reader
         if not process:
             return
         assert process.stdin and reader
@@ -95,16 +104,17 @@ class Server:
     async def __aexit__(self, *_: Any) -> None:
         await self.close()
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        async with self._starting:
-            if not self._process:
-                self._process = await asyncio.create_subprocess_exec(
+    async def _start(self, session: Session) -> asyncio.subprocess.Process:
+        async with session.starting:
+            if not session.process:
+                session.process = await asyncio.create_subprocess_exec(
                     *self._command, env=self._environment, limit=LINE_MAX,
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-                self._reader = asyncio.create_task(self._read(self._process))
-            return self._process
+                session.reader = asyncio.create_task(self._read(session, session.process))
+            return session.process
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    @staticmethod
+    async def _read(session: Session, process: asyncio.subprocess.Process) -> None:
         """Hands every reply to whom waits for it, and the end to all who still do."""
         end = make_error("protocol_error", "the server ended", retryable=True)
         try:
@@ -113,26 +123,26 @@ class Server:
                 message = json.loads(line, object_hook=Object)
                 if "jsonrpc" not in message:  # it never became the server
                     end = make_error(*message["error"])
-                elif future := self._waiting.pop(message.get("id"), None):
+                elif future := session.waiting.pop(message.get("id"), None):
                     if not future.done():  # its task was cancelled just now
                         future.set_result(message)
         finally:
-            if self._process is process:
-                self._process = None
-            for future in self._waiting.values():
+            session.process = None
+            for future in session.waiting.values():
                 if not future.done():
                     future.set_exception(end)
-            self._waiting.clear()
+            session.waiting.clear()
 
     async def _request(self, method: str, params: dict[str, Any]) -> Any:
-        process = await self._start()
+        session = self._session
+        process = await self._start(session)
         number, future = next(self._ids), asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
+        session.waiting[number] = future
         self._send(process, {"id": number, "method": method, "params": {**params, "_meta": META}})
         try:
             reply = await future
         except asyncio.CancelledError:
-            self._waiting.pop(number, None)
+            session.waiting.pop(number, None)
             self._send(process, {"method": "notifications/cancelled",
                                  "params": {"requestId": number, "_meta": META}})
             raise

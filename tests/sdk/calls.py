@@ -18,6 +18,11 @@ ARGUMENTS = {"environment": "debian:12", **json.loads(os.environ.get("PYRO_TEST_
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def fails(kind, function, *args, **kwargs):
     """The exception of that class that the call must raise."""
     try:
@@ -255,6 +260,48 @@ def test_server_close():
         except pyro_mcp.PyroError as error:
             assert error.retryable, error
     asyncio.run(use())
+
+
+def servers():
+    """The processes that this one has begun."""
+    return [int(pid) for task in os.listdir("/proc/self/task")
+            for pid in read(f"/proc/self/task/{task}/children").split()]
+
+
+def test_server_reopened():
+    """a call while close() waits is the next server's, and is not ended with the last one"""
+    async def use():
+        server = create_server(profile="vm-run")
+        await server.list_tools()
+        [last] = servers()
+        os.kill(last, signal.SIGSTOP)
+        closing = asyncio.create_task(server.close())
+        call = asyncio.create_task(server.list_tools())
+        while not (begun := set(servers()) - {last}):
+            await asyncio.sleep(0)
+        for pid in begun:
+            os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(0.3)  # it has asked
+        os.kill(last, signal.SIGCONT)
+        await closing
+        for pid in begun:
+            os.kill(pid, signal.SIGCONT)
+        assert len(await call) == 1
+        await server.close()
+    asyncio.run(use())
+
+
+def test_server_close_early():
+    """close() while the server starts leaves none, and may be followed by use in another loop"""
+    async def use(server):
+        calls = [asyncio.create_task(server.list_tools()) for _ in range(2)]
+        await asyncio.sleep(0)
+        await server.close()
+        await asyncio.gather(*calls, return_exceptions=True)
+        assert not servers(), "it is left"
+    server = create_server(profile="vm-run")
+    for _ in range(2):
+        asyncio.run(use(server))
 
 
 def test_server_options():
