@@ -176,6 +176,8 @@ int helper_finish(struct helper *h, int64_t deadline, json_t **ret, struct pyro_
 		return -1;
 	if (h->is_silent && h->wait_status == 0)
 		return 0;
+	if (WIFSIGNALED(h->wait_status) && WTERMSIG(h->wait_status) == SIGPIPE)
+		return err_sys(err, EPIPE, "'%s'", h->name);
 	result = json_object_get(h->last, "result");
 	if (!json_is_object(result))
 		return err_set(err, PYRO_E_SYSTEM, "'%s' ended with status %d and no result",
@@ -183,6 +185,14 @@ int helper_finish(struct helper *h, int64_t deadline, json_t **ret, struct pyro_
 	if (ret)
 		*ret = json_incref(result);
 	return 0;
+}
+
+bool helper_was_cut_off(const struct pyro_error *err)
+{
+	const char *why = strerror(EPIPE);
+	size_t len = strlen(err->message), n = strlen(why);
+
+	return len >= n && strcmp(err->message + len - n, why) == 0;
 }
 
 struct helper *helper_free(struct helper *h)

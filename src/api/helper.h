@@ -11,6 +11,7 @@
 #include "base/proc.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct helper;
@@ -37,6 +38,8 @@ struct helper *helper_start(struct pyro *p, const struct helper_options *options
  * what happened to it.
  */
 int helper_finish(struct helper *h, int64_t deadline, json_t **ret, struct pyro_error *err);
+/* Whether the error is only that nobody read what the helper wrote: the reader knows why. */
+bool helper_was_cut_off(const struct pyro_error *err);
 /* Tells it to end if it runs, waits a little, kills. NULL is fine; returns NULL. */
 struct helper *helper_free(struct helper *h);
 

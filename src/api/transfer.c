@@ -239,7 +239,8 @@ void transfer_explain(struct helper *helper, struct pyro_error *err)
 	struct pyro_error why;
 
 	if (err && strcmp(err->message, ENDED_EARLY) == 0 &&
-	    helper_finish(helper, deadline_in(SOURCE_MS), NULL, &why) < 0)
+	    helper_finish(helper, deadline_in(SOURCE_MS), NULL, &why) < 0 &&
+	    !helper_was_cut_off(&why))
 		*err = why;
 }
 

@@ -25,6 +25,7 @@
 #include "workspace/tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -143,18 +144,24 @@ static struct helper *start_diff(const struct sides *s, int old_side, int new_si
 			    err);
 }
 
-/* Everything is started; the new side is passed on, and then all are waited for. */
+/*
+ * Everything is started; the new side is passed on, and then all are waited for. When the old side
+ * fails, pyro-patch fails for want of it, and the other way round: who did not only hear of the
+ * other's end says why.
+ */
 static int run_diff(struct sides *s, struct remote *remote, struct helper *old, struct helper *diff,
 		    int *new_side, json_t **ret, struct pyro_error *err)
 {
 	json_t *args = json_pack("{s:s, s:b}", "path", "", "names", 1);
 
 	if (transfer_pass_out(s->p, remote, args, s->new_names, *new_side, NULL, err) < 0) {
+		transfer_explain(old, err);
 		transfer_explain(diff, err);
 		return -1;
 	}
 	fd_close(new_side);
-	if (helper_finish(old, deadline_in(DIFF_MS), NULL, err) < 0)
+	if (helper_finish(old, deadline_in(DIFF_MS), NULL, err) < 0 &&
+	    !(err && helper_was_cut_off(err)))
 		return -1;
 	return helper_finish(diff, deadline_in(DIFF_MS), ret, err);
 }
@@ -166,10 +173,11 @@ static int diff_contents(struct sides *s, struct remote *remote, json_t **ret,
 	struct helper *old = NULL, *diff = NULL;
 	int pair[2], result = -1;
 
-	if (socket_pair(pair, err) < 0)
-		return -1;
-	old_out = pair[0];
-	old_in = pair[1];
+	/* Not sockets: whose reader is gone would be told of a reset, and tar tells nobody why. */
+	if (pipe2(pair, O_CLOEXEC) < 0)
+		return err_sys(err, errno, "create a pipe");
+	old_in = pair[0];
+	old_out = pair[1];
 	if (socket_pair(pair, err) < 0)
 		return -1;
 	new_out = pair[0];

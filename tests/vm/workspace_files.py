@@ -413,6 +413,39 @@ def test_diff(lab):
     ws.delete()
 
 
+def lose_clusters(ws, content):
+    """Damages the disk where the first snapshot has clusters of that content."""
+    with open(f"{ws.dir()}/disk.qcow2", "r+b") as file:
+        disk = file.read()
+
+        def number(at, size=8):
+            return int.from_bytes(disk[at:at + size], "big")
+
+        def entries(table, count):
+            """Of a table: where each is, and the cluster it names."""
+            found = ((at, number(at) & 0xfffffffffffe00) for at in range(table, table + 8 * count, 8))
+            return [(at, cluster) for at, cluster in found if cluster]
+        snapshot = number(64)
+        lost = [at for _, table in entries(number(snapshot), number(snapshot + 8, 4))
+                for at, cluster in entries(table, 8192) if content in disk[cluster:cluster + 65536]]
+        assert lost, "it is there"
+        for at in lost:
+            file.seek(at)
+            file.write((1 << 50).to_bytes(8, "big"))
+
+
+def test_diff_damaged(lab):
+    """a diff that comes to what is damaged of the baseline says so, however much is new"""
+    write(f"{lab.dir}/tree/first", os.urandom(1 << 20))
+    write(f"{lab.dir}/tree/second", b"lost " * 50000)
+    ws = lab.workspace(seed=f"{lab.dir}/tree")
+    lose_clusters(ws, b"lost " * 13000)
+    for size in ("1", "2M"):
+        ws.sh(f"echo changed | tee first >second; head -c {size} /dev/urandom >new")
+        ws.error("diff", about="the disk of the workspace is damaged")
+    ws.delete()
+
+
 def test_diff_exclude(lab):
     """what is excluded is in no part of a diff, and its patch applies to the seed"""
     tree = f"{lab.dir}/tree"
