@@ -7,7 +7,8 @@
  * The socket is read while the call's queue has room. What the guest sends is written at once; the
  * rest waits here and is given back to the call's window as it is written, so no more than that
  * window can wait. The end of either direction is passed on by itself (an empty record; shutdown).
- * Nothing is read before the agent says that it is connected.
+ * Nothing is read before the agent says that it is connected. A client that resets the connection,
+ * as who leaves an answer unread does, has sent what it sent: the service gets that, then a reset.
  */
 #include "supervisor/ports.h"
 
@@ -62,6 +63,7 @@ struct connection {
 	bool has_read_all;  /* the client sent its end */
 	bool has_guest_end; /* the guest sent its end */
 	bool is_shut;       /* and that was passed on */
+	bool is_gone;       /* the client reset the connection */
 };
 
 static int listen_again(struct port *port, struct pyro_error *err);
@@ -140,16 +142,41 @@ static int write_pending(struct connection *c)
 	return 0;
 }
 
-static int read_socket(struct connection *c)
+static ssize_t pass_on(struct connection *c)
 {
 	static char chunk[READ_MAX];
 	ssize_t n = recv(c->fd, chunk, sizeof(chunk), 0);
 
+	if (n > 0)
+		mux_send(c->call, MUX_IN, chunk, (size_t)n);
+	return n;
+}
+
+static int read_socket(struct connection *c)
+{
+	ssize_t n = pass_on(c);
+
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	c->has_read_all = n == 0;
-	mux_send(c->call, MUX_IN, chunk, (size_t)n);
+	if (n == 0)
+		mux_send(c->call, MUX_IN, NULL, 0);
 	return 0;
+}
+
+/*
+ * The client's error is no end of its input: what it had sent is passed on, and when that has had
+ * its time to go, the call is broken off, which is the reset for the service.
+ */
+static void lose_client(struct connection *c)
+{
+	while (c->call && !c->has_read_all && pass_on(c) > 0)
+		;
+	c->is_gone = c->has_read_all = true;
+	buf_consume(&c->pending, c->pending.len);
+	loop_remove_fd(c->s->loop, &c->src);
+	loop_set_timer(c->s->loop, &c->linger,
+		       deadline_in(c->call && mux_queued(c->call) ? LINGER_MS : 0));
 }
 
 static void connection_ready(struct loop_fd *src, uint32_t events)
@@ -158,7 +185,7 @@ static void connection_ready(struct loop_fd *src, uint32_t events)
 
 	if ((events & EPOLLERR) || ((events & EPOLLOUT) && write_pending(c) < 0) ||
 	    ((events & EPOLLIN) && c->call && read_socket(c) < 0)) {
-		reset(c);
+		lose_client(c);
 	} else if (!c->call && !c->pending.len) {
 		connection_free(c);
 	} else {
@@ -182,9 +209,15 @@ static int take_json(struct connection *c, const char *data, size_t len)
 
 static int take_output(struct connection *c, const char *data, size_t len)
 {
+	if (c->is_gone)
+		return 0;
 	buf_append(&c->pending, data, len);
 	c->has_guest_end = len == 0;
-	return c->pending.is_full ? -1 : write_pending(c);
+	if (c->pending.is_full)
+		return -1;
+	if (write_pending(c) < 0)
+		lose_client(c);
+	return 0;
 }
 
 static void call_record(struct mux_call *call, enum mux_kind kind, const char *data, size_t len)

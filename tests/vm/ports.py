@@ -56,6 +56,9 @@ while (my $c = $s->accept) {
 		shutdown $c, 1; $n += length $b while sysread $c, $b, 65536; exit if $n }
 	if ($mode eq 'half') { shutdown $c, 1; $n += length $b while sysread $c, $b, 65536;
 		open my $f, '>', "got"; print $f $n }
+	if ($mode eq 'last') { get($c, 2); syswrite $c, 'unread'; my $d = '';
+		1 while sysread $c, $d, 99, length $d; my $why = $!; open my $f, '>', "last.new";
+		print $f "$d, $why"; close $f; rename "last.new", "last" }
 	exit;
 }
 """
@@ -221,6 +224,21 @@ def test_streams(lab):
         other.shutdown(socket.SHUT_WR)
         assert receive(other) == b"got 5", "others are not held up"
         assert receive(conn) == PATTERN * (20 * MIB // len(PATTERN))
+    ws.delete()
+
+
+def test_last_words(lab):
+    """what a client sent last reaches the service, before the reset, though it left an answer unread"""
+    ws = workspace(lab)
+    conn = connect(serve(ws, "web", "last"))
+    conn.sendall(b"go")
+    assert conn.recv(6, socket.MSG_PEEK | socket.MSG_WAITALL) == b"unread"
+    os.kill(lab.supervisor(), signal.SIGSTOP)  # so that both are there when it looks
+    conn.sendall(b"last words")
+    conn.close()
+    os.kill(lab.supervisor(), signal.SIGCONT)
+    eventually(lambda: ws.sh("cat last 2>/dev/null; true") == "last words, Connection reset by peer",
+               120, "it got them")
     ws.delete()
 
 
