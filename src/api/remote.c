@@ -81,6 +81,7 @@ struct remote *remote_free(struct remote *r)
 	if (r) {
 		if (r->fd >= 0)
 			(void)mux_free(r->mux);
+		(void)shutdown(r->fd, SHUT_RDWR); /* a fork of this program may have it, too */
 		fd_close(&r->fd);
 		free(r->workspace_id);
 		free(r);

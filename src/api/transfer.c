@@ -234,6 +234,12 @@ static struct helper *start_unpack(struct pyro *p, const char *output_path, cons
 			    err);
 }
 
+void transfer_end(int *fd)
+{
+	(void)shutdown(*fd, SHUT_WR);
+	fd_close(fd);
+}
+
 void transfer_explain(struct helper *helper, struct pyro_error *err)
 {
 	struct pyro_error why;
@@ -266,7 +272,7 @@ int transfer_export(struct pyro *p, struct remote *r, const char *relative, cons
 	if (status < 0) {
 		transfer_explain(helper, err);
 	} else {
-		fd_close(&ours);
+		transfer_end(&ours);
 		status = helper_finish(helper, deadline_in(SOURCE_MS), &result, err);
 	}
 	if (status == 0 && (workspace_number(result, "entries", &ret->entries, err) < 0 ||

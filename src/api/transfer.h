@@ -52,6 +52,8 @@ struct transfer *transfer_free(struct transfer *t);
 /* Passes what `call` of the agent ("pack", with args, taken) streams on to a descriptor. */
 int transfer_pass_out(struct pyro *p, struct remote *r, json_t *args, int names_fd, int out_fd,
 		      json_t **ret, struct pyro_error *err);
+/* Ends what is written to a helper, and closes it; a process forked meanwhile may hold it, too. */
+void transfer_end(int *fd);
 /* After transfer_pass_out() failed: the helper's own error says more than that its pipe broke. */
 void transfer_explain(struct helper *helper, struct pyro_error *err);
 

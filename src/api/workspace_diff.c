@@ -159,7 +159,7 @@ static int run_diff(struct sides *s, struct remote *remote, struct helper *old, 
 		transfer_explain(diff, err);
 		return -1;
 	}
-	fd_close(new_side);
+	transfer_end(new_side);
 	if (helper_finish(old, deadline_in(DIFF_MS), NULL, err) < 0 &&
 	    !(err && helper_was_cut_off(err)))
 		return -1;
@@ -416,7 +416,7 @@ static int apply_to_files(struct pyro *p, struct remote *remote, int patch, int 
 	if (result < 0) {
 		transfer_explain(helper, err);
 	} else {
-		fd_close(&ours);
+		transfer_end(&ours);
 		result = helper_finish(helper, deadline_in(DIFF_MS), ret, err);
 	}
 	(void)helper_free(helper);

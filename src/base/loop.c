@@ -115,8 +115,7 @@ static void child_ready(struct loop_fd *src, uint32_t events)
 	if (!proc_reap(child->pid, &status))
 		return;
 	/* The owner may free the child in its callback: nothing here may touch it afterwards. */
-	fd_close(&src->fd);
-	src->is_added = false; /* closing the pidfd took it out of the epoll set */
+	loop_remove_child(child->loop, child);
 	child->pid = 0;
 	child->on_exit(child, status);
 }
@@ -133,10 +132,12 @@ int loop_add_child(struct loop *loop, struct loop_child *child, pid_t pid, struc
 		fd_close(&fd);
 		return -1;
 	}
+	child->loop = loop;
 	child->pid = pid;
 	return 0;
 }
 
+/* Closing alone would not do: a process forked meanwhile may have the pidfd, too. */
 void loop_remove_child(struct loop *loop, struct loop_child *child)
 {
 	if (!child->pidfd.is_added)
@@ -194,11 +195,15 @@ static void step(struct loop *loop, int64_t deadline)
 int loop_until(struct loop *loop, const bool *flag, int64_t deadline, const char *what,
 	       struct pyro_error *err)
 {
+	bool is_late = false;
+
 	while (!*flag) {
 		if (loop->is_stopped)
 			return err_set(err, PYRO_E_CANCELLED, "waiting for %s: interrupted", what);
-		if (deadline_left(deadline) == 0)
+		if (is_late)
 			return err_set(err, PYRO_E_TIMEOUT, "waiting for %s: timed out", what);
+		/* What came while this process stood still is not late: one more look. */
+		is_late = deadline_left(deadline) == 0;
 		step(loop, deadline);
 	}
 	return 0;

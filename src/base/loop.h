@@ -35,6 +35,7 @@ struct loop_timer {
 };
 
 struct loop_child {
+	struct loop *loop;
 	pid_t pid;
 	struct loop_fd pidfd;
 	void (*on_exit)(struct loop_child *child, int wait_status);

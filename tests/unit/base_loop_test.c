@@ -241,6 +241,36 @@ TEST("a child's end is told once, with its status, and the child is reaped")
 	loop_free(loop);
 }
 
+TEST("a child's end is told once though another process holds its pidfd, and no other child is "
+     "reaped")
+{
+	struct loop_child *child = mem_zalloc(1, sizeof(*child));
+	int status = -1, other_status;
+	pid_t pid = fork(), holder, other;
+
+	if (pid == 0)
+		_exit(9);
+	loop = loop_new();
+	child->on_exit = on_exit_free;
+	child->ctx = &status;
+	CHECK_OK(loop_add_child(loop, child, pid, &err), err);
+	holder = fork();
+	if (holder == 0)
+		for (;;)
+			(void)pause();
+	CHECK_OK(run_until_done(100000), err);
+	other = fork();
+	if (other == 0)
+		_exit(3);
+	is_done = false;
+	CHECK(run_until_done(100) < 0);
+	CHECK_INT(waitpid(other, &other_status, 0), other);
+	CHECK_INT(WEXITSTATUS(other_status), 3);
+	CHECK_INT(kill(holder, SIGKILL), 0);
+	CHECK_INT(waitpid(holder, NULL, 0), holder);
+	loop_free(loop);
+}
+
 TEST("a child that is no longer watched is left alone")
 {
 	struct loop_child child = {.on_exit = on_exit_free};
@@ -266,6 +296,21 @@ TEST("loop_until ends at its deadline and names the wait")
 	CHECK_INT(err.code, PYRO_E_TIMEOUT);
 	CHECK(strstr(err.message, "the test"));
 	CHECK(clock_ms() - began >= 30);
+	loop_free(loop);
+}
+
+TEST("what has come by the deadline is in time, though this process stood still until then")
+{
+	struct loop_fd src = {.on_ready = on_ready_done};
+	int p[2];
+
+	CHECK_INT(pipe(p), 0);
+	loop = loop_new();
+	CHECK_OK(loop_add_fd(loop, &src, p[0], EPOLLIN, &err), err);
+	CHECK(run_until_done(0) < 0);
+	CHECK_INT(write(p[1], "x", 1), 1);
+	CHECK_OK(run_until_done(0), err);
+	loop_remove_fd(loop, &src);
 	loop_free(loop);
 }
 
