@@ -226,7 +226,8 @@ test_stop_deaf.is_patient = True
 def test_ends_by_itself(lab):
     """the end of a service is noticed at once, whatever it leaves: daemons, zombies"""
     ws = lab.workspace()
-    begin(ws, "one", "sleep 1.5; echo last words; exit 7")
+    begin(ws, "one", "while [ ! -e go ]; do sleep 0.1; done; echo last words; exit 7")
+    ws.sh("sleep 1; touch go")
     service = ended(ws, "one")
     assert (service["state"], service["exit_code"], service["stop_reason"]) == \
         ("exited", 7, None), service
@@ -236,7 +237,9 @@ def test_ends_by_itself(lab):
     ws.sh("kill -9 $(pgrep -fx 'sleep 9820')")
     assert ended(ws, "killed")["exit_code"] == 137
     # Its first process is the service: a daemon goes with it.
-    begin(ws, "daemon", "(setsid sh -c 'sleep 9821 & sleep 9822' &) ; sleep 0.6")
+    begin(ws, "daemon", "(setsid sh -c 'sleep 9821 & sleep 9822' &); "
+                        "while [ ! -e gone ]; do sleep 0.1; done")
+    ws.sh("touch gone")
     assert ended(ws, "daemon")["state"] == "exited"
     eventually(lambda: not ws.sh("pgrep -fx 'sleep 982[12]'; true"), 120, "all of it is gone")
     begin(ws, "zombies", "perl -e 'for (1..50) { fork or exit } sleep 9823'")
