@@ -23,6 +23,7 @@
 #define ATTEMPT_MS 10000
 #define FIRST_MS 20  /* between the first two attempts; then as long as it took already */
 #define LAST_MS 250  /* so long before the end the last attempt is made */
+#define FAIR_MS 1000 /* an attempt with less time tells nothing by running out of it */
 #define GRACE_MS 500 /* for an agent that has to answer at its deadline */
 #define SAID_MAX 512 /* bytes of what a command printed, the last */
 #define RESULT_MAX 4096
@@ -39,7 +40,7 @@ struct readiness {
 	json_t *result;
 	struct redactor redactor;
 	struct buf said; /* without secrets: half of one would not be known again */
-	char last[240];  /* what came of the last attempt */
+	char last[240];  /* what came of the last attempt that tells something */
 };
 
 static bool is_command(const struct readiness *r)
@@ -145,10 +146,19 @@ static bool judge_probe(struct readiness *r)
 	return json_is_true(json_object_get(r->result, "ready"));
 }
 
+/* Whether the end of all attempts ended this one before it could tell more than those before. */
+static bool is_cut_short(const struct readiness *r)
+{
+	return *r->last && r->deadline - r->attempt_at < FAIR_MS && clock_ms() >= r->deadline;
+}
+
 static void attempt_ended(struct readiness *r, const struct pyro_error *error)
 {
+	bool keeps_last = is_cut_short(r);
+	char last[sizeof(r->last)];
 	struct pyro_error told;
 
+	memcpy(last, r->last, sizeof(last));
 	loop_clear_timer(r->s->loop, &r->timer);
 	if (error) {
 		note(r, error->message);
@@ -163,6 +173,8 @@ static void attempt_ended(struct readiness *r, const struct pyro_error *error)
 		end(r, NULL);
 		return;
 	}
+	if (keeps_last)
+		memcpy(r->last, last, sizeof(last));
 	plan(r);
 }
 

@@ -21,7 +21,8 @@ struct readiness_options {
 	int64_t interval_ms;
 	/*
 	 * The end, once; frees the readiness. error NULL: it is ready. PYRO_E_TIMEOUT says what
-	 * was waited for and what came of the last attempt; PYRO_E_INVALID what is wrong with it.
+	 * was waited for and what came of the last attempt, or of the one before if the last had
+	 * no time for an answer; PYRO_E_INVALID what is wrong with it.
 	 */
 	void (*on_end)(void *ctx, const struct pyro_error *error);
 	void *ctx;
