@@ -146,9 +146,8 @@ TEST("an interactive shell has job control and a plain prompt, and leaves no his
 	await_output(run, prompt());
 	CHECK(*buf_text(&run->out) == '/');
 	CHECK_STR(strchr(buf_text(&run->out), ' '), prompt());
-	say(run, "cd /; sleep 1000\n");
-	await_output(run, "sleep 1000\r\n");
-	pause_ms(agent, 300);
+	say(run, "cd /; sh -c 'echo u\"\"p; exec sleep 1000'\n");
+	await_output(run, "\nup\r\n");
 	say(run, "\003");
 	await_output(run, in_root);
 	say(run, "sleep 1000 & kill %1; echo code $((6 * 7))\n");
@@ -172,9 +171,8 @@ TEST("a signal goes to the foreground job of a terminal and not to its shell")
 	await_output(run, "ready");
 	tell(run, "{\"signal\":\"USR1\"}");
 	await_output(run, "caught");
-	say(run, "echo code $?; sleep 1000\n");
-	await_output(run, "code 9");
-	pause_ms(run->agent, 300);
+	say(run, "echo code $?; sh -c 'echo u\"\"p; exec sleep 1000'\n");
+	await_output(run, "code 9\r\nup\r\n");
 	tell(run, "{\"signal\":\"KILL\"}");
 	await_output(run, "Killed");
 	say(run, "echo code $?\n");
@@ -225,7 +223,8 @@ TEST("a command that is its whole tree leaves nothing behind its result")
 	struct run *run = call(agent, "exec",
 			       json_pack("{s:s,s:b}", "shell",
 					 "setsid sh -c 'trap \"\" TERM; echo $$; exec >&- 2>&-; "
-					 "sleep 1000' & sleep 0.2; exit 6",
+					 ": >up; sleep 1000' & until test -e up; do sleep "
+					 "0.01; done; exit 6",
 					 "whole", 1));
 	int pid = 0;
 

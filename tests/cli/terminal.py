@@ -56,7 +56,7 @@ def test_bar_rate(env):
     begun = time.monotonic()
     _, text = on_terminal(env, "env", "pull", "debian:12")
     most = 3 + 10 * (time.monotonic() - begun)
-    assert 2 <= text.count("\r  packages") <= most < 21, (text.count("\r  packages"), most)
+    assert 2 <= text.count("\r  packages") <= most, (text.count("\r  packages"), most)
 
 
 def test_bar_width(env):

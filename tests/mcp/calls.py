@@ -183,7 +183,7 @@ def test_signals(lab):
                 os.killpg(server.pid, number)
             else:
                 for pid in [server.pid] + (workers(server) if whom == "descendants" else []):
-                    os.kill(pid, number)
+                    kill(pid, number)
             assert server.wait() == 128 + number, whom
             lab.check_clean()
 

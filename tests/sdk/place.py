@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 
-from lab import BUILD
+from lab import BUILD, installing
 
 ROOT = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../..")
 directory = tempfile.mkdtemp(prefix="pyro-sdk-")
@@ -31,7 +31,8 @@ def python_env(env):
 @functools.cache
 def prefix():
     """pyro as `make install` leaves it."""
-    run("meson", "install", "--no-rebuild", "--quiet", "--destdir", f"{directory}/root", "-C", BUILD)
+    with installing():
+        run("meson", "install", "--no-rebuild", "--quiet", "--destdir", f"{directory}/root", "-C", BUILD)
     [found] = [path for path, _, files in os.walk(f"{directory}/root") if "pyro" in files
                and path.endswith("/bin")]
     return os.path.dirname(found)

@@ -109,7 +109,8 @@ def test_install(lab):
     if prefix != "/usr/local":
         raise labs.Skip(f"this build is for {prefix}")
     lab.env["BUILD"] = os.path.relpath(labs.BUILD, ROOT)
-    play(lab, transcript("docs/install.md"), ROOT)
+    with labs.installing():
+        play(lab, transcript("docs/install.md"), ROOT)
     left = [name for _, _, files in os.walk(f"{lab.env['HOME']}/staged") for name in files]
     assert not [name for name in left if not name.endswith(".pyc")], left
 

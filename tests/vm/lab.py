@@ -2,6 +2,8 @@
 whatever a test left behind."""
 import atexit
 import base64
+import contextlib
+import fcntl
 import json
 import os
 import re
@@ -106,9 +108,13 @@ class Call:
 
     def await_text(self, text, seconds=PATIENCE_S):
         """Waits until pyro has printed the text, on either stream."""
-        eventually(lambda: text.encode() in self.out + b"\0" + self.err or self.is_over(), seconds,
+        def is_there():
+            return text.encode() in self.out + b"\0" + self.err
+        eventually(lambda: is_there() or self.is_over(), seconds,
                    f"'{text}'; stderr: {bytes(self.err).decode(errors='replace')}")
-        assert text.encode() in self.out + b"\0" + self.err, f"no '{text}': {self.end()}"
+        if not is_there():
+            done = self.end()  # with all that it has printed
+            assert is_there(), f"no '{text}': {done}"
 
     def is_over(self):
         return self.process.poll() is not None
@@ -398,6 +404,17 @@ def installed(lab):
         shutil.copy2(f"{BUILD}/{path}", f"{lab.dir}/usr/libexec/pyro/")
     shutil.copy2(PYRO, f"{lab.dir}/usr/bin/pyro")
     return f"{lab.dir}/usr/bin/pyro"
+
+
+@contextlib.contextmanager
+def installing():
+    """While one installs from the build directory, others wait: it has one record of what is."""
+    fd = os.open(BUILD, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def ensure_environment(environment=ENVIRONMENT):

@@ -37,7 +37,7 @@ def test_disk(lab):
     in_guest(lab, vm, "cd /root; head -c 8M /dev/urandom >data; sha256sum data >sum")
     for i in range(2):
         assert lab.json("vm", "stop", vm)["state"] == "stopped"
-        assert not lab.processes(), "a stopped VM has processes"
+        lab.check_no_processes()
         lab.json("vm", "start", vm)
         in_guest(lab, vm, f"cd /root; sha256sum -c sum && test ! -e {i} && touch {i}")
     lab.json("vm", "delete", vm)
@@ -113,7 +113,7 @@ def expires(lab, vm):
 
 def test_ttl(lab):
     """a VM is removed when its time is up, though nobody calls"""
-    vm = lab.create("--ttl-seconds", "30")
+    vm = lab.create("--ttl-seconds", "60")
     at = expires(lab, vm)
     time.sleep(max(0, at - time.time() - 1))
     assert lab.pids("qemu-system") or time.time() >= at, "it ended before its time"
@@ -125,12 +125,12 @@ test_ttl.is_patient = True
 
 def test_ttl_put_off(lab):
     """update puts the end off while a workspace works, and a start later does not forget it"""
-    ws = lab.workspace("--ttl-seconds", "30")
+    ws = lab.workspace("--ttl-seconds", "60")
     first = ws("status")["expires_at"]
     call = ws.start("echo begun; until [ -e go ]; do sleep 0.1; done; echo done")
     call.await_text("begun")
-    kept = ws("update", "--ttl-seconds", "70")["expires_at"]
-    assert first < kept <= time.time() + 70 and ws("update", "--ttl-seconds", "1")["expires_at"] == kept
+    kept = ws("update", "--ttl-seconds", "120")["expires_at"]
+    assert first < kept <= time.time() + 120 and ws("update", "--ttl-seconds", "1")["expires_at"] == kept
     time.sleep(max(0, first - time.time() + 1))
     ws("file write", "go", "--text", "")
     done = call.end()
@@ -146,7 +146,7 @@ test_ttl_put_off.is_patient = True
 
 def test_ttl_of_run(lab):
     """a run past its time to live ends with an error that says so"""
-    done = lab.call("run", ENVIRONMENT, "--ttl-seconds", "20", "--timeout-seconds", "1000", "--",
+    done = lab.call("run", ENVIRONMENT, "--ttl-seconds", "60", "--timeout-seconds", "1000", "--",
                     "echo begun; sleep 1000")
     assert done.code == 125 and "begun" in done.out, done
     assert "time" in done.err.split("pyro: ")[1], done
@@ -157,7 +157,7 @@ test_ttl_of_run.is_patient = True
 
 def test_ttl_of_dead(lab):
     """the next call removes a VM past its time that has no supervisor any more"""
-    dead, stopped = lab.create("--ttl-seconds", "30"), lab.create("--ttl-seconds", "1", start=False)
+    dead, stopped = lab.create("--ttl-seconds", "60"), lab.create("--ttl-seconds", "1", start=False)
     kill(lab.supervisor())
     lab.check_no_processes()
     assert state(lab, dead) == "failed"

@@ -155,6 +155,13 @@ def test_never_ready(lab):
     error = refused(ws, "slow", "sleep 9804", "--ready-command", "sleep 9805",
                     "--ready-timeout-seconds", "1")
     assert error["code"] == "timeout" and "sleep 9805" in error["message"], error
+
+    def hangs_after_answer():
+        ws.sh("rm -f seen")
+        return refused(ws, "slow", "sleep 9804", "--ready-timeout-seconds", "1", "--ready-command",
+                       "test -e seen && sleep 9805; touch seen; echo not yet; exit 9")["message"]
+    eventually(lambda: "exited with 9: not yet" in hangs_after_answer(), PATIENCE_S,
+               "what is told is the answer, and not that there was no time for another")
     for option, value, form in (
             ("--ready-tcp", "nonsense", "HOST:PORT"), ("--ready-tcp", "::1:80", "[V6]:PORT"),
             ("--ready-http", "https://127.0.0.1/", "without TLS")):
@@ -388,8 +395,7 @@ def test_secrets(lab):
     begin(ws, "web", "printf %.7s \"$T\"; sleep 0.2; echo \"$T\" | tail -c +8; touch good; "
           "exec sleep 9880", "--secret-env", "TOKEN=T",
           "--ready-command", f"test \"$T\" = '{value}' && test -e good")
-    error = ws.error("service start", "bad", "--secret-env", "TOKEN=T", "--",
-                     "echo \"$T\" >&2; exit 1")
+    error = fails(ws, "bad", "echo \"$T\" >&2; exit 1", "--secret-env", "TOKEN=T")
     assert "[REDACTED]" in error["message"] and "hush" not in error["message"], error
     assert ws.error("service start", "x", "--secret-env", "NO", "--", "true")["code"] == "not_found"
     assert logs(ws, "web")["stdout"] == "[REDACTED]\n", logs(ws, "web")

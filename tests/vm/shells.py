@@ -338,8 +338,9 @@ def test_shell_client_killed(lab):
         call.process.kill()
         call.end()
     eventually(lambda: sorted(ids(ws)) == rings(ws), 120, "as many records as rings")
-    shell.type("")
-    shell.follow(500)
+    shell.type("echo settle$((1))")
+    shell.until("settle1\r\n")
+    shell.until(PROMPT)
     assert shell.run("echo alive") == "alive\n"
     others = [one for one in ids(ws) if one != shell.id]
     for one in others:

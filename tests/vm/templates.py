@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 
-from lab import ENVIRONMENT, Lab, eventually, installed, killed_at
+from lab import ENVIRONMENT, Lab, eventually, installed, kill, killed_at
 
 
 @functools.cache
@@ -175,11 +175,9 @@ def test_bounded(lab):
 def kill_all(lab):
     """Also what was being started when one looked; returns whom it found."""
     found = lab.processes()
-    for pid in found:
-        try:
-            os.kill(pid, 9)
-        except ProcessLookupError:
-            pass
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # none sees another die and cleans up
+        for pid in found:
+            kill(pid, number)
     return found
 
 

@@ -8,6 +8,7 @@ import time
 
 from faults import path_without
 from lab import IS_ROOT, Skip, eventually, kill, killed_at
+from templates import own_template
 from workspace_files import write
 
 
@@ -108,6 +109,7 @@ def test_delete_killed(lab):
 
 def test_renewal_killed(lab):
     """a reset that is killed before the files are new ones keeps their history, too"""
+    own_template(lab)  # to make one is a rename more
     ws = lab.workspace(env=killed_at("pyro-supervisor", "rename", 2))
     ws.sh("echo data >f; sync")
     assert ws.error("reset")["code"] == "vm_died"

@@ -92,7 +92,8 @@ def test_stop_and_start(lab):
     ws.sh("echo data >f; echo more >/root/f; echo temporary >/tmp/f; sleep 1000 </dev/null "
           ">/dev/null 2>&1 &")
     ws("snapshot create", "s")
-    assert ws("stop")["state"] == "stopped" and not lab.processes()
+    assert ws("stop")["state"] == "stopped"
+    lab.check_no_processes()
     assert "start" in ws("status")["next_step"]
     assert ws("stop")["state"] == "stopped", "a second stop is none"
     for call in (("exec", "--", "true"), ("file list",), ("file read", "f"), ("diff",),
