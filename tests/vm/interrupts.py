@@ -192,4 +192,4 @@ def test_pull_killed(lab):
              "test -e /etc/debian_version && ! command -v git", code=0)
 
 
-test_pull_killed.is_patient = True
+test_pull_killed.is_patient = test_pull_killed.fetches = True
