@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "vm/disk.h"
 #include "workspace/history.h"
 #include "workspace/records.h"
 #include "workspace/services.h"
@@ -181,6 +182,7 @@ int life_delete(struct pyro *p, const char *id, struct pyro_error *err)
 		return -1;
 	}
 	(void)records_doom_vm(p->records, id, NULL); /* on a full disk, what frees it goes on */
+	(void)disk_await_free(dir, NULL);            /* what is still open frees nothing */
 	/* What a supervisor that was there has removed already is not missed. */
 	return dir_remove(dir, err) < 0 ? -1 : records_delete_vm(p->records, id, err);
 }

@@ -59,7 +59,7 @@ static char *find_qemu_img(struct pyro_error *err)
 	return real;
 }
 
-static int await_free(const char *dir, struct pyro_error *err)
+int disk_await_free(const char *dir, struct pyro_error *err)
 {
 	AUTO_FREE char *path = disk_path(dir);
 	AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -139,7 +139,7 @@ int disk_settle(const char *vm_id, const char *dir, struct pyro_error *err)
 	static const char *const check[] = {"check", "-q", "-r", "all", NULL};
 	AUTO_FREE char *mark = revert_mark(dir);
 
-	if (await_free(dir, err) < 0)
+	if (disk_await_free(dir, err) < 0)
 		return -1;
 	if (!file_exists(mark))
 		return 0;

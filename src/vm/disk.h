@@ -22,9 +22,13 @@ char *disk_path(const char *dir);
 char *disk_copy_path(const char *dir, const char *tag);
 
 /*
- * To be called before an engine gets the disk; the other calls do so themselves. A machine whose
- * supervisor was killed dies with it, but has its disk a moment longer: waits until no QEMU has it
- * locked, a few seconds at the most. Then mends what a revert that was killed has left.
+ * A machine whose supervisor was killed dies with it, but has its disk a moment longer: waits until
+ * no QEMU has it locked, a few seconds at the most; then PYRO_E_BUSY. No disk is free, too.
+ */
+int disk_await_free(const char *dir, struct pyro_error *err);
+/*
+ * To be called before an engine gets the disk; the other calls do so themselves. Waits as
+ * disk_await_free(), then mends what a revert that was killed has left.
  */
 int disk_settle(const char *vm_id, const char *dir, struct pyro_error *err);
 
