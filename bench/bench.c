@@ -21,6 +21,13 @@ void bench_die(const char *what, const struct pyro_error *err)
 	exit(1);
 }
 
+int bench_times(const struct bench *b, int n)
+{
+	int times = n * b->rounds / BENCH_ROUNDS;
+
+	return times < 1 ? 1 : times > n ? n : times;
+}
+
 void series_add(struct series *s, double value)
 {
 	if (s->n < BENCH_MAX_ROUNDS)
@@ -49,6 +56,8 @@ static void report(struct bench *b, const char *name, const char *unit, double v
 	json_t *row = json_pack("{s:s, s:s, s:f}", "name", name, "unit", unit, "value", value);
 	char floor_text[32] = "", ratio_text[32] = "", limit_text[32] = "";
 
+	if (b->only_ratios && !is_ratio)
+		limit = 0;
 	if (floor > 0) {
 		(void)json_object_set_new(row, "floor", json_real(floor));
 		(void)json_object_set_new(row, "ratio", json_real(value / floor));

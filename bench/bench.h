@@ -11,12 +11,14 @@
 #include "vm/vm.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #define BENCH_ENVIRONMENT "debian:12"
 #define BENCH_STEP_MS 240000
+#define BENCH_ROUNDS 20 /* unless told */
 #define BENCH_MAX_ROUNDS 200
 
 struct pyro_error;
@@ -30,6 +32,7 @@ struct series {
 struct bench {
 	const char *pyro; /* the program */
 	int rounds;
+	bool only_ratios; /* the clock is not that of a usual machine */
 	struct pyro *p;
 	struct loop *loop;
 	char *dir; /* scratch */
@@ -39,6 +42,12 @@ struct bench {
 	struct template template;
 	json_t *rows;
 };
+
+/*
+ * How often to repeat what is done n times in BENCH_ROUNDS rounds: less often in fewer rounds, at
+ * least once, and never more often.
+ */
+int bench_times(const struct bench *b, int n);
 
 void series_add(struct series *s, double value);
 double series_median(const struct series *s);

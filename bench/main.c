@@ -37,6 +37,7 @@
 #define ROUND_TRIPS 200
 #define LATER_EXECS 20
 #define BOOTS 5
+#define CONNECTIONS 5
 
 static void measure_run(struct bench *b)
 {
@@ -65,7 +66,7 @@ static void measure_boot(struct bench *b)
 	struct series ours = {0}, floor = {0};
 	struct pyro_error err;
 
-	for (int i = 0; i < BOOTS; i++) {
+	for (int i = 0; i < bench_times(b, BOOTS); i++) {
 		int64_t begun = clock_ns();
 		struct raw raw = raw_boot(b->loop, &src);
 		struct vm *vm;
@@ -117,12 +118,12 @@ static void use_channel(struct bench *b, struct remote *remote, struct channel_n
 
 	bench_exec(remote, bench_true());
 	series_add(&n->first, elapsed_ms(begun));
-	for (int i = 0; i < LATER_EXECS; i++) {
+	for (int i = 0; i < bench_times(b, LATER_EXECS); i++) {
 		begun = clock_ns();
 		bench_exec(remote, bench_true());
 		series_add(&n->later, elapsed_ms(begun));
 	}
-	for (int i = 0; i < ROUND_TRIPS; i++) {
+	for (int i = 0; i < bench_times(b, ROUND_TRIPS); i++) {
 		begun = clock_ns();
 		if (remote_call(remote, "bench", "hello", json_pack("{s:i}", "version", 1),
 				deadline_in(BENCH_STEP_MS), NULL, &err) < 0)
@@ -184,7 +185,7 @@ static void measure_channel(struct bench *b)
 	struct channel_numbers floor = {0}, ours = {0};
 	struct series vm_kib = {0}, supervisor_kib = {0};
 
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < bench_times(b, CONNECTIONS); i++) {
 		use_raw(b, &floor);
 		use_pyro(b, &ours, &vm_kib, &supervisor_kib);
 	}
@@ -283,13 +284,14 @@ static const struct {
 int main(int argc, char **argv)
 {
 	char dir[] = "/tmp/pyro-bench-XXXXXX";
-	struct bench b = {.rounds = 20, .rows = json_array()};
+	struct bench b = {.rounds = BENCH_ROUNDS, .rows = json_array()};
 	int64_t rounds;
 
 	if (argc < 2 || !mkdtemp(dir))
 		return 2;
 	if (argc > 2 && parse_int(argv[2], 1, BENCH_MAX_ROUNDS, &rounds))
 		b.rounds = (int)rounds;
+	b.only_ratios = getenv("PYRO_TEST_OUTER") != NULL;
 	b.pyro = argv[1];
 	b.dir = dir;
 	b.p = pyro_new();

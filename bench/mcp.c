@@ -22,6 +22,7 @@
 #define LINE_MAX_BYTES (1024 * 1024)
 #define START_MAX_MS 30
 #define ADDED_MAX_MS 2
+#define CALLS 200
 #define MODERN                                                                   \
 	"\"_meta\":{\"io.modelcontextprotocol/protocolVersion\":\"2026-07-28\"," \
 	"\"io.modelcontextprotocol/clientCapabilities\":{}}"
@@ -165,7 +166,7 @@ static double added_ms(struct bench *b, const struct server *s, const char *requ
 	AUTO_BUF struct buf line = BUF_INIT(LINE_MAX_BYTES);
 	struct series ours = {0}, floor = {0};
 
-	for (int i = 0; i < BENCH_MAX_ROUNDS; i++) {
+	for (int i = 0; i < bench_times(b, CALLS); i++) {
 		int64_t begun = clock_ns();
 
 		call(b);

@@ -170,7 +170,7 @@ static void measure_echo(struct place *place)
 	struct pyro_error err;
 
 	converse(place, shell_id, 0, &warm_up);
-	for (int i = 1; i <= 5; i++) {
+	for (int i = 1; i <= bench_times(place->b, 5); i++) {
 		converse(place, shell_id, i * ECHOES, &echo);
 		for (int k = 0; k < ECHOES; k++) {
 			int64_t begun = clock_ns();
@@ -250,7 +250,7 @@ static double clock_offset_ms(struct place *place)
 {
 	struct series offset = {0};
 
-	for (int i = 0; i < 9; i++) {
+	for (int i = 0; i < bench_times(place->b, 9); i++) {
 		double before = now_ms(),
 		       there = guest_ms(place, bench_shell("date +%s%N | tr -d '\\n'"));
 
@@ -266,7 +266,7 @@ static void measure_ready(struct place *place)
 	double offset_ms = clock_offset_ms(place);
 	struct series late = {0};
 
-	for (int i = 0; i < READY_ROUNDS; i++) {
+	for (int i = 0; i < bench_times(place->b, READY_ROUNDS); i++) {
 		AUTO_FREE char *line =
 			mem_printf("sleep 0.%d; : >up; exec sleep 1000", 200 + 37 * i);
 		double answered_ms;
@@ -515,7 +515,7 @@ static void measure_ports(struct place *place)
 	if (zeros < 0 || ftruncate(zeros, (off_t)PORT_MIB * MIB) < 0)
 		bench_die("make a file to send", NULL);
 	start_server(place, ports);
-	for (int i = 0; i < PORT_ROUNDS; i++) {
+	for (int i = 0; i < bench_times(place->b, PORT_ROUNDS); i++) {
 		series_add(&raw_out, channel_ms(place, "head -c 209715200 /dev/zero", -1));
 		series_add(&out, fetch_ms(ports[0]));
 		(void)lseek(zeros, 0, SEEK_SET);
@@ -523,7 +523,7 @@ static void measure_ports(struct place *place)
 		series_add(&in, push_ms(ports[1]));
 		series_add(&direct,
 			   guest_ms(place, json_pack("{s:[sss]}", "argv", "perl", "-e", inside)));
-		for (int k = 0; k < REQUESTS; k++)
+		for (int k = 0; k < bench_times(place->b, REQUESTS); k++)
 			series_add(&request, request_ms(ports[2]));
 	}
 	stop_service(place, "ports");

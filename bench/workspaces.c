@@ -130,7 +130,7 @@ static void measure_small(struct bench *b)
 	discard(b);
 	for (int i = 0; i < b->rounds; i++)
 		use_small(b, &n);
-	for (int i = 0; i < BIG_ROUNDS; i++)
+	for (int i = 0; i < bench_times(b, BIG_ROUNDS); i++)
 		use_big(b, &big);
 	create_ms = series_median(&n.create);
 	bench_report(b, "workspace create, start to exit", "ms", create_ms, series_median(&n.floor),
@@ -269,7 +269,7 @@ static void measure_tree(struct bench *b, const char *tree)
 	AUTO_FREE char *out = mem_printf("%s/out", b->dir);
 	struct tree_numbers n = {0};
 
-	for (int i = 0; i < BIG_ROUNDS; i++) {
+	for (int i = 0; i < bench_times(b, BIG_ROUNDS); i++) {
 		tree_floor(b, tree, out, &n);
 		series_add(&n.in, BENCH_PYRO(b, "workspace", "create", "--seed-path", tree,
 					     "--name", NAME));
@@ -302,7 +302,7 @@ static void measure_diff(struct bench *b, const char *tree)
 	remote = remote_connect(b->p, id, &err);
 	if (!remote)
 		bench_die("connect to the supervisor", &err);
-	for (int i = 0; i < DIFF_ROUNDS; i++) {
+	for (int i = 0; i < bench_times(b, DIFF_ROUNDS); i++) {
 		int64_t begun = clock_ns();
 
 		bench_exec(remote, bench_shell(GIT "git status; git diff"));
